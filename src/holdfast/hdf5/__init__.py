@@ -1,0 +1,21 @@
+"""The append file: rows journalled as they come, checkpointed into HDF5, read while written.
+
+This is the only room that imports h5py. How it works and why stands in
+``design/007-checkpoint.md``.
+"""
+
+from holdfast.hdf5._file import AppendFile
+from holdfast.hdf5._recover import Recovered, recover
+from holdfast.hdf5._rows import RowType, row_type_of
+from holdfast.hdf5._snapshot import AppendReader
+from holdfast.hdf5._stream import StreamWriter
+
+__all__ = [
+    "AppendFile",
+    "AppendReader",
+    "Recovered",
+    "RowType",
+    "StreamWriter",
+    "recover",
+    "row_type_of",
+]

@@ -1,0 +1,230 @@
+"""`Engine`: the journal, the checkpoints and the end of one append file."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from holdfast._logging import log
+from holdfast._process import ForkGuard
+from holdfast._sync import fsync_path
+from holdfast.errors import HoldfastError, StateError
+from holdfast.hdf5._checkpoint import Checkpointer
+from holdfast.hdf5._commit import CONTROL, REDO, SPARE
+from holdfast.hdf5._names import Names
+from holdfast.hdf5._recover import recover_locked
+from holdfast.hdf5._session import FRESH
+from holdfast.hdf5._stream import StreamWriter
+from holdfast.hdf5._thread import Hdf5Thread
+from holdfast.journal import Block, JournalWriter, WriterLock, journal_folder
+
+T = TypeVar("T")
+
+SYNC_INTERVAL = 1.0
+"""Seconds after which rows are brought to the disk, while power lasts."""
+
+_OTHERS = (CONTROL, REDO, SPARE, FRESH)
+
+
+class Engine:
+    """Keeps what streams store, and brings it into the HDF5 file when it is time.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    names : Names
+        Takes in what the file holds.
+    every_call : bool
+        Whether rows reach the disk before each call returns.
+    interval : float
+        Seconds between two checkpoints.
+    journal_bytes : int
+        Size of the journal at which it is given up.
+    delete : bool
+        Whether to delete the file first.
+
+    Attributes
+    ----------
+    journal : JournalWriter
+        Where rows go.
+    checkpointer : Checkpointer
+        What brings them into the file.
+    ended : bool
+        Whether rows are refused for good.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        names: Names,
+        *,
+        every_call: bool,
+        interval: float,
+        journal_bytes: int,
+        delete: bool,
+    ) -> None:
+        self.path, self.every_call = path, every_call
+        self._interval, self.journal_bytes = interval, journal_bytes
+        self.guard = ForkGuard()
+        self.ended = False
+        self._closed = self._wanted = self._placed = self._ready = False
+        self._closing = threading.Lock()
+        self._checked = time.monotonic()
+        folder = Path(journal_folder(str(path)))
+        lock = WriterLock(folder)
+        self._thread = Hdf5Thread(self._tick, min(SYNC_INTERVAL, interval))
+        journal: JournalWriter | None = None
+        try:
+            if delete:
+                _delete(path, folder)
+            self.run(lambda: recover_locked(path, folder))
+            journal = JournalWriter(folder, lock)
+            self.journal, self.checkpointer = journal, Checkpointer(path, journal, names)
+            if path.exists():
+                self.run(self.checkpointer.open)
+        except BaseException:
+            self._thread.join()
+            _undo(folder, lock, journal)
+            raise
+        self._ready = True
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two checkpoints; may be set at any time."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._interval = seconds
+        self._thread.interval = min(SYNC_INTERVAL, seconds)
+
+    def run(self, call: "Callable[[], T]") -> T:
+        """Run a call on the HDF5 thread and return what it does."""
+        return self._thread.submit(call).result()
+
+    def check(self) -> None:
+        """Raise a `StateError` in a forked child, and when the file has been closed."""
+        self.guard.check(f"file {self.path}")
+        if self.ended:
+            raise StateError(f"{self.path} is closed; open it again to append")
+
+    # The disk
+
+    def checkpoint(self) -> None:
+        """Move all rows into the file; raises an ``OSError`` if the disk is full or fails."""
+        self.run(lambda: self._checkpoint(final=False))
+
+    def sync(self) -> None:
+        """Bring all rows to the disk; raises an ``OSError`` if it fails."""
+        self.journal.sync()
+        if not self._placed:
+            fsync_path(self.path.parent)  # where the journal's folder is new, too
+            self._placed = True
+
+    def _checkpoint(self, *, final: bool) -> None:
+        self._wanted = False
+        self._checked = time.monotonic()
+        give_up = self.journal.size >= self.journal_bytes
+        self.checkpointer.run(final=final, give_up=give_up)
+
+    def _checkpoint_quietly(self) -> None:
+        try:
+            self._checkpoint(final=False)
+        except (OSError, HoldfastError) as error:
+            log.warning("%s: %s; its rows are kept in the journal", self.path, error)
+
+    def _tick(self) -> None:
+        """Sync and checkpoint when it is time; called on the HDF5 thread when nothing else is."""
+        if self.ended or not self._ready:
+            return
+        try:
+            self.sync()
+        except OSError as error:
+            log.warning("%s: %s; its rows may not survive a power loss", self.path, error)
+        due = time.monotonic() - self._checked >= self._interval
+        if due and self.checkpointer.has_news():
+            self._checkpoint_quietly()
+
+    # What streams ask
+
+    def new_block(self, stream: StreamWriter, rows: int) -> Block:
+        """Return the next block of a stream; start a checkpoint if the journal has grown large."""
+        self.check()
+        if self.journal.size >= self.journal_bytes and not self._wanted:
+            self._wanted = True
+            self._thread.submit(self._checkpoint_quietly)
+        previous = stream.blocks[-1] if stream.blocks else None
+        first = previous.first + previous.count if previous else stream.start
+        return self.journal.add_block(
+            stream.id, first, stream.kind.nbytes, previous=previous, rows=rows
+        )
+
+    def wait_for_room(self) -> None:
+        """Let a checkpoint catch up when the journal is at twice its size."""
+        if self._wanted and self.journal.size >= 2 * self.journal_bytes:
+            self.run(lambda: None)
+
+    def published(self) -> None:
+        """Bring rows to the disk at once if that was asked for."""
+        if self.every_call:
+            self.sync()
+
+    # The end
+
+    def close(self, streams: Iterable[StreamWriter]) -> None:
+        """Move all rows into the file and end the journal; does nothing the second time.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or fails; nothing is lost, call again.
+        """
+        with self._closing:
+            if self._closed:
+                return
+            if not self.ended:
+                self._end(list(streams))
+            self.run(self.checkpointer.close)
+            self.journal.close(keep=False, others=_OTHERS)
+            # Were the folder to come back after a power loss, its last redo record would undo what
+            # other programs have done to the file since.
+            fsync_path(self.path.parent)
+            self._closed = True
+            self._thread.join()
+
+    def _end(self, streams: list[StreamWriter]) -> None:
+        """Bring everything into the file, with no rows coming in between."""
+        for stream in streams:
+            stream.pause()
+        try:
+            self.run(lambda: self._checkpoint(final=True))
+        except BaseException:
+            for stream in streams:
+                stream.resume()
+            raise
+        self.ended = True
+        for stream in streams:
+            stream.end()
+
+
+def _delete(path: Path, folder: Path) -> None:
+    path.unlink(missing_ok=True)
+    for name in os.listdir(folder):
+        if name != "lock":
+            (folder / name).unlink(missing_ok=True)
+
+
+def _undo(folder: Path, lock: WriterLock, journal: JournalWriter | None) -> None:
+    """Leave no trace of a beginning that failed, except where the disk refuses that, too."""
+    try:
+        if journal is not None:
+            journal.close(keep=False, others=_OTHERS)
+        else:
+            lock.remove()
+            if not os.listdir(folder):
+                folder.rmdir()
+    except OSError:
+        lock.release()

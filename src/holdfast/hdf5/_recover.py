@@ -1,0 +1,155 @@
+"""Recovery: bringing what a crashed writer left in a journal into its HDF5 file."""
+
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from holdfast._sync import fsync_path
+from holdfast.errors import IntegrityError, MissingFileError
+from holdfast.hdf5._chunks import Compression
+from holdfast.hdf5._commit import finish_commit
+from holdfast.hdf5._rows import RowType
+from holdfast.hdf5._session import Session
+from holdfast.hdf5._thread import Hdf5Thread, collector_off
+from holdfast.journal import Journal, WriterLock, journal_folder, read_journal
+from holdfast.journal._format import PAGE, generation_number, unpack_generation
+
+ASIDE = ".damaged"
+"""What the names of journal files end with that were damaged, and brought in as far as possible."""
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a recovery did.
+
+    Attributes
+    ----------
+    rows : dict of str to int
+        Rows brought into the file, by stream.
+    finished_commit : bool
+        Whether a checkpoint had been cut short and was completed.
+    problems : list of str
+        Damage that was left out.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    finished_commit: bool = False
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def anything(self) -> bool:
+        """Whether there was anything to recover."""
+        return bool(self.rows or self.finished_commit or self.problems)
+
+
+def recover(path: str | os.PathLike[str]) -> Recovered:
+    """Make a file whole for every tool, after its writer has died.
+
+    Parameters
+    ----------
+    path : path
+        The HDF5 file, which need not exist yet if its journal does.
+
+    Raises
+    ------
+    MissingFileError
+        If there is neither a file nor a journal.
+    LockedError
+        If its writer lives.
+    IntegrityError
+        If rows between the file and the journal are missing; both are left as they are.
+    OSError
+        If the disk is full or fails; call again.
+    """
+    file = Path(os.path.abspath(path))
+    folder = Path(journal_folder(str(file)))
+    if not folder.is_dir():
+        if not file.exists():
+            raise MissingFileError(f"there is no file {file}, nor a journal of it; check the path")
+        return Recovered()
+    lock = WriterLock(folder)
+    thread = Hdf5Thread(lambda: None, 60.0)
+    try:
+        done = thread.submit(lambda: recover_locked(file, folder)).result()
+    except BaseException:
+        lock.release()  # its file stays with the journal
+        raise
+    finally:
+        thread.join()
+    lock.remove()
+    if not os.listdir(folder):
+        folder.rmdir()
+    fsync_path(file.parent)  # or a power loss could bring the journal back
+    return done
+
+
+def recover_locked(path: Path, folder: Path) -> Recovered:
+    """Recover as the one writer, on the HDF5 thread; the generations are gone afterwards."""
+    done = Recovered(finished_commit=finish_commit(path, folder))
+    _drop_unborn(folder)
+    journal = read_journal(folder, live=False)  # the lock is held, but by us
+    if journal is None:
+        return done
+    done.problems = journal.problems
+    if any(journal.segments.values()) or journal.events:
+        with collector_off():
+            session = Session(path, folder)
+            try:
+                _bring_in(session, journal, done)
+                session.commit()
+            finally:
+                session.close()
+    _tidy(folder, damaged=bool(done.problems))
+    return done
+
+
+def _drop_unborn(folder: Path) -> None:
+    """Remove generations whose header a crash prevented; nothing stands in them yet."""
+    for name in os.listdir(folder):
+        if generation_number(name) is not None:
+            content = _beginning(folder / name)
+            if unpack_generation(content[:PAGE]) is None and not any(content[PAGE : 2 * PAGE]):
+                (folder / name).unlink()
+
+
+def _beginning(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(2 * PAGE)
+
+
+def _tidy(folder: Path, *, damaged: bool) -> None:
+    """Remove a journal that was brought in; if it was damaged, put it aside for an expert."""
+    for name in os.listdir(folder):
+        if name.endswith(ASIDE) or name == "lock":
+            continue
+        if damaged and name.endswith(".journal"):
+            os.rename(folder / name, folder / f"{name}{ASIDE}")
+        else:
+            (folder / name).unlink()
+
+
+def _bring_in(session: Session, journal: Journal, done: Recovered) -> None:
+    for event in journal.events:
+        if "declare" in event:
+            session.apply(event)
+    for identity, definition in journal.streams.items():
+        name = definition["name"]
+        kind, how = RowType.parse(definition), Compression.parse(definition)
+        writer = session.dataset(name, kind, how, definition.get("chunk_rows"))
+        first, stop = journal.rows(identity)
+        if first > writer.length:
+            if journal.after_reboot:
+                continue  # rows that no sync had reached, behind others that are lost
+            raise IntegrityError(
+                f"{session.path}: rows {writer.length} to {first} of stream {name!r} are neither "
+                "in the file nor in its journal; restore the file from a copy, or move the journal "
+                "away to go on without the rows after them"
+            )
+        before = writer.length
+        writer.write(stop, partial(journal.read, identity), final=True)
+        if stop > before:
+            done.rows[name] = stop - before
+    for event in journal.events:
+        if "set" in event:
+            session.apply(event)

@@ -1,0 +1,160 @@
+"""`Session`: an append file's HDF5 side, used on the HDF5 thread only."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from holdfast._sync import fsync_path
+from holdfast.errors import IntegrityError, LockedError
+from holdfast.hdf5._attributes import apply_event
+from holdfast.hdf5._chunks import Compression
+from holdfast.hdf5._commit import Committer
+from holdfast.hdf5._dataset import DatasetWriter
+from holdfast.hdf5._overlay import Overlay
+from holdfast.hdf5._rows import RowType
+from holdfast.hdf5._superblock import committed_size
+
+try:
+    import fcntl as _fcntl
+except ImportError:  # Windows
+    _fcntl = None  # type: ignore[assignment]
+fcntl: Any = _fcntl
+
+_LIBVER = ("earliest", "v108")
+
+FRESH = "fresh.h5"
+"""Name in the journal's folder of a file that is being written for the first time."""
+
+
+class Session:
+    """Holds the HDF5 file of an append file open.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made by the first commit if it does not exist.
+    folder : Path
+        The journal's folder.
+
+    Raises
+    ------
+    FormatError
+        If the file is not HDF5.
+    LockedError
+        If another program has it open for writing.
+    IntegrityError
+        If HDF5 cannot open it.
+    OSError
+        If the system cannot.
+
+    Notes
+    -----
+    A session that has raised is to be thrown away: what it had not committed is in the journal.
+    """
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path, self._folder = path, folder
+        self._committer: Committer | None = None
+        self.datasets: dict[str, DatasetWriter] = {}
+        exists = path.exists()
+        self._fresh = None if exists else folder / FRESH
+        flags = os.O_RDWR | os.O_CLOEXEC | (0 if exists else os.O_CREAT | os.O_TRUNC)
+        self._descriptor = os.open(self._fresh or path, flags, 0o666)
+        try:
+            self._lock()
+            size = committed_size(self._descriptor, path) if exists else 0
+            self.overlay = Overlay(self._descriptor, size)
+            self.file = self._open("r+" if exists else "w")
+            if exists:
+                self._committer = Committer(self._descriptor, self._folder)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, mode: str) -> h5py.File:
+        try:
+            return h5py.File(self.overlay, mode, driver="fileobj", libver=_LIBVER)
+        except (OSError, RuntimeError, ValueError) as error:  # what h5py makes of damage
+            if self.overlay.failure is not None:
+                raise self.overlay.failure from None
+            raise IntegrityError(
+                f"{self.path} cannot be opened as HDF5 ({error}); restore it from a copy"
+            ) from None
+
+    def _lock(self) -> None:
+        """Lock the file as HDF5's readers do, which lets plain readers in and plain writers not."""
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(
+                f"{self.path} is open for writing in another program; close it there first"
+            ) from None
+        except OSError:
+            return  # a file system without locks; HDF5 does without them there, too
+
+    def dataset(
+        self, name: str, kind: RowType, compression: Compression, chunk_rows: int | None
+    ) -> DatasetWriter:
+        """Return the writer of a dataset, which is made by its first rows."""
+        if name not in self.datasets:
+            self.datasets[name] = DatasetWriter(
+                self.file, name, kind, compression, chunk_rows, overlay=self.overlay
+            )
+        return self.datasets[name]
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Do what a line of the catalogue says: set an attribute, declare a dataset."""
+        apply_event(self.file, event)
+
+    def commit(self) -> None:
+        """Make everything that was done so far the state of the file.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or fails.
+        """
+        self.file.flush()
+        if self.overlay.failure is not None:
+            raise self.overlay.failure
+        if self._committer is not None:
+            self._committer.commit(self.overlay)
+        else:
+            self._commit_fresh()
+
+    def _commit_fresh(self) -> None:
+        """Give a file that was written for the first time its name."""
+        self.overlay.drain()
+        if os.fstat(self._descriptor).st_size < self.overlay.size:
+            os.ftruncate(self._descriptor, self.overlay.size)
+        os.fsync(self._descriptor)
+        if self._fresh is not None:
+            os.rename(self._fresh, self.path)
+            self._fresh = None
+        fsync_path(self.path.parent)
+        self.overlay.settle()
+        self._committer = Committer(self._descriptor, self._folder)
+
+    def close(self) -> None:
+        """Let go of everything; the state of the file is the last commit."""
+        file = self.__dict__.pop("file", None)
+        if file is not None:
+            # HDF5 flushes into an overlay that nobody commits, and after a failed read it may find
+            # nonsense there: whatever it says, the file on disk is not concerned.
+            with contextlib.suppress(Exception):
+                file.close()
+        if self._committer is not None:
+            self._committer.close()
+            self._committer = None
+        if self._fresh is not None:
+            with contextlib.suppress(OSError):  # the next session truncates it
+                self._fresh.unlink()
+            self._fresh = None
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)

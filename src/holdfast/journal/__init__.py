@@ -1,0 +1,24 @@
+"""Rows in mapped files, kept the instant they are published: format, writer, reader.
+
+What is in the files and why stands in ``design/006-journal.md``.
+"""
+
+from holdfast.journal._block import Block
+from holdfast.journal._format import journal_folder
+from holdfast.journal._generation import MAPPED_ROW_BYTES
+from holdfast.journal._lock import WriterLock, writer_lives
+from holdfast.journal._reader import Journal, read_journal
+from holdfast.journal._segment import Segment
+from holdfast.journal._writer import JournalWriter
+
+__all__ = [
+    "MAPPED_ROW_BYTES",
+    "Block",
+    "Journal",
+    "JournalWriter",
+    "Segment",
+    "WriterLock",
+    "journal_folder",
+    "read_journal",
+    "writer_lives",
+]

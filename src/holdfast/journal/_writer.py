@@ -1,0 +1,257 @@
+"""`JournalWriter`: the generations of one journal, their catalogue, and rotation."""
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from holdfast._sync import fsync_path
+from holdfast.errors import StateError
+from holdfast.journal._block import Block
+from holdfast.journal._format import CATALOGUE, generation_number, pack_line
+from holdfast.journal._generation import LARGEST_BLOCK, SMALLEST_BLOCK, Generation, can_map
+from holdfast.journal._lock import WriterLock
+
+CATALOGUE_BLOCK = SMALLEST_BLOCK
+
+
+class JournalWriter:
+    """Writes the journal of one data file.
+
+    Parameters
+    ----------
+    folder : Path
+        The journal's folder.
+    lock : WriterLock
+        The lock on it, which ends with the journal.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written, or the disk is full.
+
+    Notes
+    -----
+    Blocks are filled by their streams without asking the writer; it is asked for new blocks, for
+    lines of the catalogue, to sync, and to give generations up. All of this may come from any
+    thread, but not from a signal handler or a finaliser in the middle of a call of the same thread:
+    the locks would let it in, and two blocks would get one place. That is a ``StateError``.
+    """
+
+    def __init__(self, folder: Path, lock: WriterLock) -> None:
+        self.folder = folder
+        self.lock = lock
+        self._mutex = threading.RLock()
+        self._sync_lock = threading.RLock()
+        self._busy = self._syncing = False
+        self._mapped = can_map(folder)
+        self._definitions: dict[int, dict[str, Any]] = {}
+        self._catalogue: Block | None = None
+        self._old: list[Generation] = []
+        self._current = Generation(folder, self._next_number(), mapped=self._mapped)
+
+    def _next_number(self) -> int:
+        numbers = [generation_number(name) or 0 for name in os.listdir(self.folder)]
+        return max(numbers, default=0) + 1
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk that the journal's blocks take."""
+        with self._mutex:
+            return sum(g.size for g in [*self._old, self._current])
+
+    @property
+    def generation(self) -> int:
+        """Number of the generation that is being written."""
+        return self._current.number
+
+    def define(self, stream: int, definition: Mapping[str, Any]) -> None:
+        """Add a stream to the catalogue, of this generation and of all to come.
+
+        Parameters
+        ----------
+        stream : int
+            Its id, from 1.
+        definition : mapping
+            What describes it, as plain data.
+
+        Raises
+        ------
+        OSError
+            If the disk is full; the stream is then not defined.
+        """
+        with self._mutex:
+            self.note({"define": stream, **definition})
+            self._definitions[stream] = dict(definition)
+
+    def note(self, event: Mapping[str, Any]) -> None:
+        """Add a line to the catalogue of the current generation.
+
+        Raises
+        ------
+        OSError
+            If the disk is full; the line is then not there.
+        """
+        with self._mutex:
+            self._enter()
+            self._busy = True
+            try:
+                self._add_line(event)
+            finally:
+                self._busy = False
+
+    def _enter(self) -> None:
+        if self._busy:
+            raise StateError(
+                f"{self.folder} was in use when a signal handler or a finaliser wrote to it; "
+                "set a flag there and append in the program's own course"
+            )
+
+    def _add_line(self, event: Mapping[str, Any]) -> None:
+        line = pack_line(json.dumps(event).encode())
+        block = self._catalogue
+        if block is None or block.count + len(line) > block.capacity:
+            first = 0 if block is None else block.first + block.count
+            rows = max(len(line), CATALOGUE_BLOCK // 2)
+            block = self._catalogue = self._current.add_block(CATALOGUE, first, 1, rows)
+        block.write(block.count, line)
+        block.publish(block.count + len(line))
+
+    def add_block(
+        self,
+        stream: int,
+        first: int,
+        row_bytes: int,
+        *,
+        previous: Block | None = None,
+        rows: int = 1,
+    ) -> Block:
+        """Add a block to a stream in the current generation.
+
+        Parameters
+        ----------
+        stream : int
+            Stream id.
+        first : int
+            Absolute number of the block's first row.
+        row_bytes : int
+            Bytes a row.
+        previous : Block, optional
+            The stream's block before; the new one is four times as large, up to 1 MiB.
+        rows : int
+            How many rows it must hold at least.
+
+        Raises
+        ------
+        OSError
+            If the disk is full.
+        """
+        larger = rows
+        if row_bytes:
+            before = previous.capacity * row_bytes if previous is not None else 0
+            larger = min(4 * before, LARGEST_BLOCK - SMALLEST_BLOCK // 2) // row_bytes
+        with self._mutex:
+            self._enter()
+            self._busy = True
+            try:
+                return self._add_block(stream, first, row_bytes, rows, larger)
+            finally:
+                self._busy = False
+
+    def _add_block(self, stream: int, first: int, row_bytes: int, rows: int, larger: int) -> Block:
+        if larger > rows:
+            with contextlib.suppress(OSError):  # the disk is nearly full: as much as is needed
+                return self._current.add_block(stream, first, row_bytes, larger)
+        return self._current.add_block(stream, first, row_bytes, rows)
+
+    def rotate(self) -> int:
+        """Begin a new generation; return the number of the one before it.
+
+        The caller sees to it that streams ask for new blocks.
+
+        Raises
+        ------
+        OSError
+            If the disk is full; the generation then stays the current one.
+        """
+        with self._mutex:
+            self._enter()
+            self._busy = True
+            try:
+                return self._begin_generation()
+            finally:
+                self._busy = False
+
+    def _begin_generation(self) -> int:
+        fresh = Generation(self.folder, self._current.number + 1, mapped=self._mapped)
+        before, self._current = self._current, fresh
+        catalogue, self._catalogue = self._catalogue, None
+        try:
+            for stream, definition in self._definitions.items():
+                self._add_line({"define": stream, **definition})
+            self._old.append(before)
+        except BaseException:
+            self._current, self._catalogue = before, catalogue
+            fresh.remove()
+            raise
+        return before.number
+
+    def discard(self, up_to: int) -> None:
+        """Unlink the generations up to a number, whose rows are safe elsewhere."""
+        with self._sync_lock, self._mutex:
+            for generation in [g for g in self._old if g.number <= up_to]:
+                generation.remove()
+                self._old.remove(generation)
+
+    def sync(self) -> None:
+        """Bring everything published to the disk.
+
+        Raises
+        ------
+        OSError
+            If the disk fails.
+        """
+        with self._sync_lock:  # not the mutex: a new block must not wait for the disk
+            if self._syncing:
+                raise StateError(
+                    f"{self.folder} was being synced when a signal handler or a finaliser did so; "
+                    "what it wrote is kept and reaches the disk with the next sync"
+                )
+            self._syncing = True
+            try:
+                self._sync()
+            finally:
+                self._syncing = False
+
+    def _sync(self) -> None:
+        with self._mutex:
+            generations = [*self._old, self._current]
+        for generation in generations:
+            generation.sync()
+        fsync_path(self.folder)
+
+    def close(self, *, keep: bool, others: Iterable[str] = ()) -> None:
+        """End the journal.
+
+        Parameters
+        ----------
+        keep : bool
+            Whether its files stay, because they hold rows that are nowhere else.
+        others : iterable of str
+            Names of further files in the folder that go with it.
+        """
+        with self._sync_lock, self._mutex:
+            for generation in [*self._old, self._current]:
+                generation.close() if keep else generation.remove()
+            self._old.clear()
+            if keep:
+                self.lock.release()
+                return
+            for name in others:
+                (self.folder / name).unlink(missing_ok=True)
+            self.lock.remove()
+            with contextlib.suppress(OSError):  # somebody else has begun to write
+                self.folder.rmdir()

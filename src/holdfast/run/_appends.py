@@ -1,0 +1,220 @@
+"""What a run keeps row by row: streams in ``data/streams.h5``, records in ``records/``."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from holdfast._atomic import make_folder
+from holdfast._names import inside
+from holdfast._sync import Durability
+from holdfast.errors import StateError
+from holdfast.records import Record, RecordWriter, record_file
+from holdfast.run._layout import DATA, RECORDS, STREAMS
+
+if TYPE_CHECKING:
+    from holdfast.streams import Streams
+
+
+class Rows:
+    """The open streams and records of a run, made by their first rows.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+    durability : Durability
+        When rows reach the disk.
+
+    Attributes
+    ----------
+    appenders : dict
+        What appends to each stream that has begun.
+    """
+
+    def __init__(self, path: Path, durability: Durability) -> None:
+        self._path, self._durability = path, durability
+        self._lock = threading.RLock()
+        self._streams: Streams | None = None
+        self._records: dict[str, RecordWriter] = {}
+        self._ended = False
+        self.appenders: dict[str, Callable[[Any], None]] = {}
+
+    def streams(self) -> "Streams":
+        """Return the run's streams, opened by the first call.
+
+        Raises
+        ------
+        StateError
+            If the run has ended.
+        """
+        with self._lock:
+            self._refuse_after_end()
+            if self._streams is None:
+                from holdfast.streams import Streams  # loads h5py
+
+                path = inside(self._path, f"{DATA}/{STREAMS}")
+                make_folder(path.parent, self._durability)
+                self._streams = Streams(path, sync=self._durability.mode)
+                self.appenders = self._streams.appenders
+            return self._streams
+
+    def records(self, scope: str) -> RecordWriter:
+        """Return the writer of a table of records, opened by the first call.
+
+        Raises
+        ------
+        StateError
+            If the run has ended.
+        """
+        with self._lock:
+            self._refuse_after_end()
+            if scope not in self._records:
+                path = inside(self._path, f"{RECORDS}/{record_file(scope)}")
+                self._records[scope] = RecordWriter(path, self._durability, self._refuse_after_end)
+            return self._records[scope]
+
+    def _refuse_after_end(self) -> None:
+        if self._ended:
+            raise StateError(
+                f"run {self._path} has ended, and takes no more rows; append before it is marked"
+            )
+
+    def close(self) -> None:
+        """Bring all rows into their files; calling again does what could not be done.
+
+        Raises
+        ------
+        OSError
+            If the disk is full. Nothing is lost.
+        """
+        with self._lock:
+            self._ended = True
+            if self._streams is not None:
+                self._streams.close()
+            for writer in self._records.values():
+                writer.close()
+            self.appenders = {}
+
+
+class Appends(ABC):
+    """What a logbook appends, given its rows and the check before every write."""
+
+    @property
+    @abstractmethod
+    def _rows(self) -> Rows:
+        """The run's streams and records."""
+
+    @abstractmethod
+    def _check(self) -> None:
+        """Refuse to write where the run is not this logbook's any more."""
+
+    def append(self, name: str, value: npt.ArrayLike, *, timestamps: bool | None = None) -> None:
+        """Append one row to a stream in ``data/streams.h5``; kept when the call returns.
+
+        Parameters
+        ----------
+        name : str
+            Name of the stream, with ``/`` for groups; its first row fixes dtype and shape.
+        value : array_like
+            A number, truth value, time, text, array, or structured row. Integers go into streams of
+            floats, not the other way round.
+        timestamps : bool, optional
+            With the first row: whether the stream keeps the wall-clock time of each row.
+
+        Raises
+        ------
+        InvalidInputError
+            If the row does not fit the stream, or HDF5 cannot hold it.
+        OSError
+            If the disk is full; the row is then not there, and a later call may succeed.
+        StateError
+            If the run has ended, or this is a forked child.
+        """
+        put = self._rows.appenders.get(name)
+        if put is None:
+            self._check()
+            put = self._rows.streams().begin(name, value, timestamps=timestamps)
+        put(value)
+
+    def extend(self, name: str, rows: npt.ArrayLike) -> None:
+        """Append several rows to a stream: an array whose first axis counts them.
+
+        Raises
+        ------
+        InvalidInputError, OSError, StateError
+            As `append`.
+        """
+        self._check()
+        self._rows.streams().extend(name, rows)
+
+    def log(self, values: Mapping[str, npt.ArrayLike] | None = None, /, **kwargs: Any) -> None:
+        """Append one row to each of several streams: ``log.log(step=1, loss=0.5)``.
+
+        Parameters
+        ----------
+        values : mapping, optional
+            Streams whose names a keyword cannot be.
+        **kwargs : array_like
+            Values by name of the stream.
+
+        Raises
+        ------
+        InvalidInputError, OSError, StateError
+            As `append`; streams named before the one that failed have their row.
+        """
+        named = {**values, **kwargs} if values else kwargs
+        appenders = self._rows.appenders
+        if not appenders.keys() >= named.keys():
+            self._check()
+            streams = self._rows.streams()
+            for name, value in named.items():
+                streams.begin(name, value)
+            appenders = self._rows.appenders
+        for name, value in named.items():
+            appenders[name](value)
+
+    def set_attributes(self, name: str = "", /, **attributes: Any) -> None:
+        """Set attributes of a stream, such as ``units="m"``; of their file where no name is given.
+
+        Raises
+        ------
+        InvalidInputError
+            If HDF5 cannot hold a value in an attribute.
+        """
+        self._check()
+        self._rows.streams().set_attributes(name, **attributes)
+
+    def record(self, scope: str = "default", /, **values: Any) -> Record:
+        """Return a new row of a table, ``records/<scope>.jsonl``; save it if values are given.
+
+        Parameters
+        ----------
+        scope : str
+            Name of the table.
+        **values
+            Values by column, saved at once.
+
+        Returns
+        -------
+        Record
+            A dictionary whose ``save()`` adds it to the table and begins the next row.
+
+        Raises
+        ------
+        InvalidInputError
+            If a value has no form in JSON.
+        OSError
+            If the disk is full; the row is then not there.
+        StateError
+            If the run has ended, or this is a forked child.
+        """
+        self._check()
+        row = self._rows.records(scope).row()
+        if values:
+            row.update(values)
+            row.save()
+        return row

@@ -1,0 +1,8 @@
+"""Experiments: named sets of runs over parameters, their index, and running them."""
+
+from holdfast.sweeps._execute import Outcome
+from holdfast.sweeps._experiment import Experiment
+from holdfast.sweeps._reader import ExperimentReader
+from holdfast.sweeps._table import Table
+
+__all__ = ["Experiment", "ExperimentReader", "Outcome", "Table"]

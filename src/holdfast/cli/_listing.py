@@ -1,0 +1,86 @@
+"""``holdfast ls`` and ``holdfast table``: many runs, a line each."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from holdfast._text import duration
+from holdfast.cli._find import run_paths
+from holdfast.cli._output import json_option, print_json, print_table
+from holdfast.errors import FormatError
+from holdfast.run import LogReader
+from holdfast.sweeps import ExperimentReader, Table
+
+_COLUMNS = ("run", "state", "started", "runtime", "reason")
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@json_option
+def ls(folder: Path | None, as_json: bool) -> None:
+    """List the runs in and below DIR (./outputs if there is one, else the current folder)."""
+    base = folder or (Path("outputs") if Path("outputs").is_dir() else Path())
+    runs = [(path, LogReader(path)) for path in run_paths(base)]
+    if as_json:
+        print_json([_facts(path, run) for path, run in runs])
+    elif not runs:
+        click.echo(f"no runs in {base}", err=True)
+    else:
+        rows = [_row(path, _facts(path, run)) for path, run in runs]
+        print_table(Table(rows, _COLUMNS, str(base)))
+
+
+def _facts(path: Path, run: LogReader) -> dict[str, Any]:
+    try:
+        meta = run.meta
+        state: str = run.state
+    except FormatError as error:
+        return {
+            "path": str(path),
+            "run_id": run.run_id,
+            "state": "unreadable",
+            "problem": str(error),
+        }
+    names = ("status", "start_time", "end_time", "runtime_sec", "failure_reason")
+    known = {name: meta[name] for name in names if name in meta}
+    return {"path": str(path), "run_id": run.run_id, "state": state, **known}
+
+
+def _row(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    seconds = facts.get("runtime_sec")
+    reason = facts.get("failure_reason") or facts.get("problem") or ""
+    return {
+        "run": str(path),
+        "state": facts["state"],
+        "started": str(facts.get("start_time", ""))[:19].replace("T", " "),
+        "runtime": "" if seconds is None else duration(seconds),
+        "reason": str(reason).partition("\n")[0],
+    }
+
+
+@click.command()
+@click.argument("experiment", type=click.Path(path_type=Path))
+@click.option("--where", metavar="EXPR", help='Only these runs, e.g. "dt < 0.1".')
+@click.option("--sort", metavar="COLUMN", help="Order by a column.")
+@click.option("--descending", is_flag=True, help="Largest first, with --sort.")
+@click.option("--columns", metavar="A,B,...", help="Only these columns.")
+@json_option
+def table(
+    experiment: Path,
+    where: str | None,
+    sort: str | None,
+    descending: bool,
+    columns: str | None,
+    as_json: bool,
+) -> None:
+    """Print the runs of EXPERIMENT with their parameters, status, state and metrics."""
+    runs = ExperimentReader(experiment).table(where)
+    if sort is not None:
+        runs = runs.sort(sort, descending=descending)
+    if columns is not None:
+        runs = runs.only([name.strip() for name in columns.split(",")])
+    if as_json:
+        print_json(list(runs))
+    else:
+        print_table(runs)

@@ -1,0 +1,110 @@
+"""``holdfast show``: one run, or one experiment, at a glance."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from holdfast._text import short, visible
+from holdfast.cli._find import is_experiment, open_run
+from holdfast.cli._output import console, json_option, print_json, print_table, state_text
+from holdfast.errors import HoldfastError
+from holdfast.run import LogReader, facts_of
+from holdfast.sweeps import ExperimentReader
+
+_LAST_LINES = 5
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@json_option
+def show(run: Path, as_json: bool) -> None:
+    """Show a RUN: its state, parameters, metrics, contents and last messages.
+
+    RUN is a run directory, or the run id of one in this folder or ./outputs. For the folder of an
+    experiment, its table is shown.
+    """
+    if is_experiment(run):
+        _show_experiment(run, as_json)
+        return
+    reader = open_run(run)
+    if as_json:
+        print_json(everything(reader))
+    else:
+        _print_run(reader)
+
+
+def _show_experiment(path: Path, as_json: bool) -> None:
+    experiment = ExperimentReader(path)
+    if as_json:
+        print_json(list(experiment.table()))
+        return
+    click.echo(str(experiment))
+    print_table(experiment.table())
+
+
+def everything(run: LogReader) -> dict[str, Any]:
+    """Return all that a run says of itself and the names of what it holds."""
+    return {
+        "path": str(run.path),
+        "run_id": run.run_id,
+        "state": run.state,
+        "params": run.params,
+        "metrics": metrics_of(run),
+        "meta": run.meta,
+        "arrays": run.arrays,
+        "streams": {name: list(run.stream(name).shape) for name in run.streams},
+        "records": {name: len(run.records(name)) for name in run.record_scopes},
+        "artifacts": run.artifact_files,
+        "plots": run.plots,
+        "attempts": [str(attempt.path) for attempt in run.attempts],
+    }
+
+
+def metrics_of(run: LogReader) -> dict[str, Any]:
+    """Return the metrics of a run, ``{}`` if it has none."""
+    if "metrics" not in run.artifacts:
+        return {}
+    metrics = run.load_json("metrics")
+    return metrics if isinstance(metrics, dict) else {"metrics": metrics}
+
+
+def _print_run(run: LogReader) -> None:
+    facts = facts_of(run)
+    details: dict[str, str | Text] = {**facts, "state": state_text(facts["state"])}
+    try:
+        details["metrics"] = ", ".join(f"{k}={short(v)}" for k, v in metrics_of(run).items())
+        details["made by"] = _origin(run.meta.get("environment") or {})
+        details["attempts"] = ", ".join(str(attempt.path) for attempt in run.attempts)
+    except HoldfastError as error:
+        details["problem"] = str(error)
+    out = console()
+    out.print(Text(f"Run {run.run_id}", style="bold"), Text(f"in {run.path}"))
+    for name, text in details.items():
+        if text:
+            shown = text if isinstance(text, Text) else Text(visible(text))
+            out.print(Text(f"  {name:<10}"), shown, soft_wrap=True)
+    _print_end(run)
+
+
+def _origin(environment: dict[str, Any]) -> str:
+    git = environment.get("git") or {}
+    commit = str(git.get("commit", ""))[:10] + (
+        " with uncommitted changes" if git.get("dirty") else ""
+    )
+    parts = [
+        f"{environment.get('user')} on {environment.get('host')}",
+        f"Python {environment.get('python')}",
+        f"commit {commit}" if commit else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _print_end(run: LogReader) -> None:
+    lines = run.log_lines()[-_LAST_LINES:]
+    if lines:
+        click.echo("  last messages")
+    for line in lines:
+        for part in str(line).split("\n"):
+            click.echo("    " + visible(part))

@@ -1,0 +1,30 @@
+"""Benchmarks run once, small, so that they cannot rot; what they measure is not judged here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from helpers import HANG
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def test_the_benchmark_of_runs_prints_its_figures_and_cleans_up(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "bench_runs.py"), "--small", "--dir", str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for line in (
+        "create, log one line",
+        "table of 100",
+        "exp[run_id] among 100",
+        "import holdfast",
+    ):
+        assert line in done.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -28,3 +28,33 @@ def test_the_benchmark_of_runs_prints_its_figures_and_cleans_up(tmp_path: Path) 
     ):
         assert line in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_benchmark_of_streams_prints_its_figures_and_cleans_up(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "bench_streams.py"), "--small", "--dir", str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for line in ("scalar float64", "float64 (512, 512)", "os.write (limit)", "scalars back"):
+        assert line in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plain_readers_are_counted_beside_a_writer(tmp_path: Path) -> None:
+    arguments = ["--seconds", "3", "--interval", "0.5", "--every", "0.2", "--dir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "watch_plain_readers.py"), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "h5py opens" in done.stdout
+    assert list(tmp_path.iterdir()) == []

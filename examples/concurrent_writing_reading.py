@@ -1,8 +1,8 @@
 """One process measures, another watches: rows are seen the moment they are appended.
 
 A damped oscillator is integrated in a process of its own, which appends every step to an HDF5
-file. Meanwhile this process follows the stream, and so does a plain HDF5 reader, which sees the rows
-at the checkpoints. In the end the file is like any other HDF5 file.
+file. Meanwhile this process follows the stream, and so does a plain HDF5 reader, which sees the
+rows at the checkpoints. In the end the file is like any other HDF5 file.
 """
 
 import multiprocessing

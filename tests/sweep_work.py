@@ -87,3 +87,25 @@ def add_own(barrier: Any, params: list[dict[str, Any]]) -> None:
         log = experiment.add(one, skip_existing=True)
         assert log is not None
         log.mark_complete()
+
+
+def end_siblings(log: Logbook, x: int) -> None:
+    """Die at the first attempt of 0, once the other worker is in the middle of a run."""
+    if (log.path / "attempts").exists():
+        square(log, x)
+        return
+    Path(f"begun{x}").touch()
+    if x:
+        time.sleep(60)
+    while not Path("begun1").exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stay(log: Logbook, x: int) -> None:
+    """Leave a note of the process; the first attempt of 0 then takes very long."""
+    Path(f"pid{os.getpid()}").touch()
+    if x == 0 and not (log.path / "attempts").exists():
+        Path("staying").touch()
+        time.sleep(600)
+    square(log, x)

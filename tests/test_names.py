@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -92,3 +93,9 @@ def test_hints_name_the_nearest_and_lists_are_short() -> None:
     assert listing([]) == "nothing"
     assert listing(["b", "a"]) == "a, b"
     assert listing(map(str, range(20)), most=2) == "0, 1 and 18 more"
+
+
+@pytest.mark.parametrize("name", [3, None, b"x"])
+def test_a_name_that_is_no_text_is_refused_as_such(name: Any) -> None:
+    with pytest.raises(InvalidInputError, match="experiment must be text"):
+        safe_component(name, "experiment")

@@ -222,3 +222,25 @@ def test_an_empty_file_is_called_empty() -> None:
 def test_half_a_surrogate_pair_survives() -> None:
     text = "file\udcff"
     assert load_json(dump_json(text), "file") == text
+
+
+_TOO_LONG = 10**4300
+
+
+@pytest.mark.parametrize(
+    "value",
+    [_TOO_LONG, -_TOO_LONG, [_TOO_LONG], {_TOO_LONG: 1}],
+    ids=["positive", "negative", "in a list", "as a key"],
+)
+def test_a_whole_number_that_no_reader_takes_is_refused_with_its_place(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"params.*4300 digits"):
+        to_plain({"n": value}, "params")
+    assert to_plain(10**4300 - 1, "params") == 10**4300 - 1
+
+
+def test_a_value_that_contains_itself_is_told_in_a_short_message() -> None:
+    value: dict[str, Any] = {}
+    value["a long name of a part"] = value
+    with pytest.raises(InvalidInputError, match="does it contain itself") as caught:
+        to_plain(value, "params")
+    assert len(str(caught.value)) < 300

@@ -40,11 +40,12 @@ def replacing(path: Path, durability: Durability) -> Iterator[BinaryIO]:
     """
     temporary = temporary_beside(path)
     try:
-        with _open_new(temporary, durability) as file:
-            yield file
-            file.flush()
-            durability.before_rename(file.fileno(), path)
-        os.replace(temporary, path)
+        with _naming(path, temporary):
+            with _open_new(temporary, durability) as file:
+                yield file
+                file.flush()
+                durability.before_rename(file.fileno(), path)
+            os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -68,11 +69,12 @@ def create_bytes(path: Path, content: bytes, durability: Durability) -> None:
     """
     temporary = temporary_beside(path)
     try:
-        with _open_new(temporary, durability) as file:
-            file.write(content)
-            file.flush()
-            durability.before_rename(file.fileno(), path)
-        os.link(temporary, path)
+        with _naming(path, temporary):
+            with _open_new(temporary, durability) as file:
+                file.write(content)
+                file.flush()
+                durability.before_rename(file.fileno(), path)
+            os.link(temporary, path)
     except FileExistsError:
         raise AlreadyExistsError(f"{path} exists already; choose another name") from None
     finally:
@@ -94,7 +96,9 @@ def make_folder(path: Path, durability: Durability) -> None:
         except FileExistsError:
             # A plain FileExistsError would read as if the thing to be made were there already.
             raise NotADirectoryError(
-                errno.ENOTDIR, "a file stands where a folder is needed; move it away", str(folder)
+                errno.ENOTDIR,
+                "this is a file, not a folder; move it away or choose another name",
+                str(folder),
             ) from None
         durability.renamed(folder)
 
@@ -119,7 +123,8 @@ def creating_folder(path: Path, durability: Durability) -> Iterator[Path]:
         raise AlreadyExistsError(f"{path} exists already; choose another name")
     temporary = temporary_beside(path)
     make_folder(path.parent, durability)
-    temporary.mkdir()
+    with _naming(path, temporary):
+        temporary.mkdir()
     try:
         yield temporary
         if durability.mode == "always":
@@ -143,6 +148,17 @@ def creating_folder(path: Path, durability: Durability) -> Iterator[Path]:
 def _open_new(temporary: Path, durability: Durability) -> BinaryIO:
     try:
         return open(temporary, "xb")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         make_folder(temporary.parent, durability)
         return open(temporary, "xb")
+
+
+@contextmanager
+def _naming(path: Path, temporary: Path) -> Iterator[None]:
+    """Let errors about the temporary name tell the one that the caller knows."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or os.fspath(error.filename) != str(temporary):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None

@@ -7,6 +7,7 @@ symlinks included (`inside`).
 
 import difflib
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,8 @@ MAX_COMPONENT_BYTES = 255
 
 TEMPORARY_PREFIX = ".tmp-"
 """Start of the names of files and folders that are being made; readers leave them out."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _DEVICE_NAMES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))]
@@ -44,8 +47,10 @@ def safe_component(name: str, what: str, *, suffix: str = "") -> str:
     Raises
     ------
     InvalidInputError
-        If it is empty, special, reserved, too long or holds a separator or a control character.
+        If it is empty, special, reserved, too long or holds a separator or a control character, or
+        no text.
     """
+    _require_text(name, what)
     problem = _problem(name, suffix)
     if problem:
         shown = repr(name if len(name) <= 80 else name[:77] + "...")
@@ -60,7 +65,7 @@ def _problem(name: str, suffix: str) -> str | None:
         return "would lead out of its folder"
     if "/" in name or "\\" in name:
         return "contains a path separator"
-    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+    if _CONTROL.search(name):
         return "contains a control character"
     if name.startswith(TEMPORARY_PREFIX):
         return f"is reserved: names that start with {TEMPORARY_PREFIX!r} are files being written"
@@ -75,6 +80,24 @@ def _problem(name: str, suffix: str) -> str | None:
     return None
 
 
+def _require_text(name: object, what: str) -> None:
+    if not isinstance(name, str):
+        raise InvalidInputError(f"{what} must be text, not {type(name).__name__}: {name!r}")
+
+
+def check_label(name: str, what: str) -> None:
+    """Refuse names of parameters and columns that no table or expression could show.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is empty or holds a control character.
+    """
+    if not name or _CONTROL.search(name):
+        problem = "contains a control character" if name else "is empty"
+        raise InvalidInputError(f"{what} {name!r} {problem}; choose a name that can be read")
+
+
 def safe_name(name: str, what: str, *, suffix: str = "") -> str:
     """Check a relative path of one or several parts, as `safe_component` does each part.
 
@@ -83,8 +106,7 @@ def safe_name(name: str, what: str, *, suffix: str = "") -> str:
     InvalidInputError
         If `name` is absolute or one of its parts cannot be accepted.
     """
-    if not isinstance(name, str):
-        raise InvalidInputError(f"{what} must be text, not {type(name).__name__}: {name!r}")
+    _require_text(name, what)
     if name.startswith("/") or (len(name) > 1 and name[1] == ":" and os.name == "nt"):
         raise InvalidInputError(f"{what} {name!r} is absolute; choose a plain relative name")
     parts = name.split("/")

@@ -28,6 +28,10 @@ _NUMBER, _COMPLEX, _LITERAL = "$numberDouble", "$complex", "$literal"
 _TAGS = frozenset([_NUMBER, _COMPLEX, _LITERAL])
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _MAX_DEPTH = 100
+_MAX_PLACE = 160
+_MAX_DIGITS = 4300
+"""How many digits of a whole number Python reads from text by default; so does no reader more."""
+_TOO_LARGE = 10**_MAX_DIGITS
 
 
 def to_plain(value: Any, where: str) -> Any:
@@ -78,11 +82,13 @@ def fields_as_value(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any, where: str, depth: int) -> Any:
     kind = type(value)
-    if value is None or kind in (bool, int, float, str):
+    if value is None or kind in (bool, float, str):
         return value
+    if kind is int:
+        return _whole(value, where)
     if depth > _MAX_DEPTH:
         raise InvalidInputError(
-            f"{where} is nested deeper than {_MAX_DEPTH} levels (does it contain itself?)"
+            f"{_place(where)} is nested deeper than {_MAX_DEPTH} levels (does it contain itself?)"
         )
     if isinstance(value, enum.Enum):
         return _plain(value.value, where, depth + 1)
@@ -90,7 +96,7 @@ def _plain(value: Any, where: str, depth: int) -> Any:
         return _plain_array(value, where, depth)
     simple = _simple(value)
     if simple is not None:
-        return simple
+        return _whole(simple, where) if type(simple) is int else simple
     if isinstance(value, Mapping):
         return _plain_mapping(value, where, depth)
     if isinstance(value, np.ndarray | np.generic):
@@ -99,6 +105,21 @@ def _plain(value: Any, where: str, depth: int) -> Any:
     if fields is not None:
         return _plain_mapping(fields, where, depth)
     return _plain_iterable(value, where, depth)
+
+
+def _whole(value: int, where: str) -> int:
+    if -_TOO_LARGE < value < _TOO_LARGE:
+        return value
+    raise InvalidInputError(
+        f"{_place(where)} is a whole number of more than {_MAX_DIGITS} digits, which JSON readers "
+        "do not take; log hex(...) of it, as text"
+    )
+
+
+def _place(where: str) -> str:
+    """Return a place short enough for a message: of a long one, its two ends."""
+    half = _MAX_PLACE // 2
+    return where if len(where) <= _MAX_PLACE else f"{where[:half]} … {where[-half:]}"
 
 
 def _simple(value: Any) -> Any:
@@ -142,7 +163,8 @@ def _seconds(value: np.ndarray[Any, Any] | np.generic, where: str) -> Any:
         return (value / np.timedelta64(1, "s")).tolist()  # type: ignore[operator]  # kind is checked
     except TypeError:
         raise InvalidInputError(
-            f"{where} is in months or years, which have no length in seconds; log a number instead"
+            f"{_place(where)} is in months or years, which have no length in seconds; log a "
+            "number instead"
         ) from None
 
 
@@ -168,7 +190,7 @@ def _plain_mapping(value: Mapping[Any, Any], where: str, depth: int) -> dict[str
     for key, item in value.items():
         text = _key(key, where)
         if text in result:
-            raise InvalidInputError(f"{where} has two keys that are both written {text!r}")
+            raise InvalidInputError(f"{_place(where)} has two keys that are both written {text!r}")
         result[text] = _plain(item, f"{where}[{text!r}]", depth + 1)
     return fields_as_value(result)
 
@@ -177,10 +199,13 @@ def _key(key: Any, where: str) -> str:
     if type(key) is str:
         return key
     plain = _simple(key.value if isinstance(key, enum.Enum) else key)
+    if type(plain) is int:
+        _whole(plain, f"a key of {_place(where)}")
     if isinstance(plain, bool | int | float | str):
         return plain if isinstance(plain, str) else str(plain)
     raise InvalidInputError(
-        f"{where} has the key {key!r} of type {type(key).__name__}; use text or numbers as keys"
+        f"{_place(where)} has the key {key!r} of type {type(key).__name__}; use text or "
+        "numbers as keys"
     )
 
 
@@ -194,9 +219,9 @@ def _plain_iterable(value: Any, where: str, depth: int) -> Any:
     if isinstance(value, Iterable) and hasattr(value, "__len__") and hasattr(value, "popleft"):
         return [_plain(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]  # deque
     raise InvalidInputError(
-        f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which has no plain "
-        "form; log a number, text, list, dictionary, array or dataclass, or save the object itself "
-        "with pickle() or bytes()"
+        f"{_place(where)} is a {type(value).__module__}.{type(value).__qualname__}, which has no "
+        "plain form; log a number, text, list, dictionary, array or dataclass, or save the object "
+        "itself with pickle() or bytes()"
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -325,7 +326,7 @@ def test_a_closed_pipe_ends_the_command_quietly(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == 1
 
 
-def on_terminal(arguments: list[str], cwd: Path, **environment: str) -> str:
+def on_terminal(arguments: list[str], cwd: Path, code: int = 0, **environment: str) -> str:
     """Return what a command prints when its output is a terminal."""
     parent, child = pty.openpty()
     script = "from holdfast.cli import main; main()"
@@ -349,7 +350,7 @@ def on_terminal(arguments: list[str], cwd: Path, **environment: str) -> str:
             break
         shown += part
     os.close(parent)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=60) == code
     return shown.decode()
 
 
@@ -416,3 +417,186 @@ def test_a_second_demo_leaves_the_first_alone(holdfast: Command, tmp_path: Path)
 
     assert list((tmp_path / "holdfast-demo").iterdir()) == []
     assert (tmp_path / "holdfast-demo-2" / "log_killed_walk").is_dir()
+
+
+def test_on_a_terminal_no_text_of_a_file_steers_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = make_run("a", fail="\x1b]0;reason\x07")
+    meta = json.loads((path / "metadata.json").read_text())
+    meta["run_id"] = "\x1b]0;id\x07"
+    (path / "metadata.json").write_text(json.dumps(meta))
+    (path / "params.json").write_text(json.dumps({"\x1b]0;key\x07": 1, "[red]b": 2}))
+    other = make_run("b")
+
+    for arguments in (["ls"], ["show", "a"], ["tail", "a"]):
+        assert "\x1b]0" not in on_terminal(arguments, tmp_path)
+    shown = on_terminal(["diff", str(path), str(other)], tmp_path, code=1)
+    assert "\x1b]0" not in shown
+    assert "[red]b" in shown
+
+
+def test_the_columns_of_a_table_on_a_terminal_are_text_and_no_markup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = Experiment("sweep").add({"[red]x[/red]": 1})
+    assert log
+    with log:
+        log.json("metrics", {"\x1b]0;owned\x07": 1})
+
+    shown = on_terminal(["table", "sweep"], tmp_path)
+
+    assert "[red]x[/red]" in shown
+    assert "\x1b]0" not in shown
+
+
+def test_a_message_about_a_name_with_escapes_does_not_steer_the_terminal(
+    holdfast: Command,
+) -> None:
+    code, _, err = holdfast("show", "\x1b]0;owned\x07")
+
+    assert code == 3
+    assert "\x1b" not in err
+
+
+def test_in_a_narrow_terminal_run_and_state_stay_whole_and_nothing_wraps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "a_run_with_quite_a_long_name_for_it"
+    make_run(name, fail="the time step is too long " * 5)
+    for columns in (40, 60, 80, 100):
+        shown = on_terminal(["ls"], tmp_path, COLUMNS=str(columns), NO_COLOR="1")
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+        assert len(lines) == 2
+        assert f"outputs/log_{name}  failed" in lines[1]
+        assert len(lines[1]) <= max(columns, len(f"outputs/log_{name}  failed"))
+
+
+def test_in_a_narrow_terminal_a_table_keeps_its_run_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for log in Experiment("sweep_of_the_time_step").grid(time_step=[0.001]):
+        log.mark_complete()
+
+    lines = on_terminal(["table", "sweep_of_the_time_step"], tmp_path, COLUMNS="50").splitlines()
+
+    assert len(lines) == 2
+    assert lines[1].startswith("sweep_of_the_time_step_time_step_0.001")
+
+
+def damage(path: Path, how: str) -> None:
+    metadata = path / "metadata.json"
+    match how:
+        case "a symlink out of the run":
+            outside = path.parent.parent / "outside.json"
+            outside.write_bytes(metadata.read_bytes())
+            metadata.unlink()
+            metadata.symlink_to(outside)
+        case "a list":
+            metadata.write_text("[]")
+        case "an unknown status":
+            metadata.write_text('{"status": "paused"}')
+
+
+@pytest.mark.parametrize("how", ["a symlink out of the run", "a list", "an unknown status"])
+def test_ls_goes_on_past_metadata_that_cannot_be_read(holdfast: Command, how: str) -> None:
+    damage(make_run("damaged"), how)
+    make_run("good")
+
+    code, out, _ = holdfast("ls", "--json")
+
+    assert code == 0
+    states = {run["run_id"]: run["state"] for run in json.loads(out)}
+    assert states == {"damaged": "unreadable", "good": "complete"}
+
+
+def test_ls_goes_on_past_a_run_that_vanishes_or_may_not_be_read(
+    holdfast: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("forbidden", "good", "vanished"):
+        make_run(name)
+    real = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path.parent.name == "log_vanished":
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        if path.parent.name == "log_forbidden":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    code, out, _ = holdfast("ls", "--json")
+
+    assert code == 0
+    states = {run["run_id"]: run["state"] for run in json.loads(out)}
+    assert states == {"forbidden": "unreadable", "good": "complete", "vanished": "unreadable"}
+
+
+def test_show_and_diff_take_metadata_with_an_odd_environment(holdfast: Command) -> None:
+    path = make_run("odd")
+    meta = json.loads((path / "metadata.json").read_text()) | {"environment": ["x"]}
+    (path / "metadata.json").write_text(json.dumps(meta))
+    make_run("good")
+
+    assert holdfast("show", "odd")[0] == 0
+    assert holdfast("diff", "odd", "good")[0] == 1
+
+
+def test_recover_goes_on_past_a_file_that_is_junk_and_exits_with_4(holdfast: Command) -> None:
+    program = """
+import os, signal
+from holdfast import Logbook
+for name in ("a", "b"):
+    log = Logbook(name)
+    log.append("x", 1.5)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    Path("outputs/log_a/data/streams.h5").write_bytes(b"junk" * 100)
+
+    code, out, _ = holdfast("recover", "outputs", "--json")
+
+    assert code == 4
+    first, second = json.loads(out)
+    assert first["problems"]
+    assert second["rows"] == {"x": 1}
+
+
+def test_runs_and_experiments_are_found_by_their_names_anywhere_below_outputs(
+    holdfast: Command,
+) -> None:
+    for log in Experiment("sweep", "outputs/deep/er").grid(dt=[0.1, 0.2]):
+        log.mark_complete()
+    make_run("single")
+
+    assert "complete" in holdfast("show", "sweep_dt_0.2")[1]
+    assert "2 runs" in holdfast("show", "sweep")[1]
+    assert "sweep_dt_0.1" in holdfast("table", "sweep")[1]
+    assert holdfast("tail", "sweep_dt_0.1")[0] == 0
+    assert holdfast("recover", "sweep_dt_0.1")[0] == 0
+    assert holdfast("diff", "sweep_dt_0.1", "single")[0] == 1
+
+
+def test_a_name_that_is_not_found_is_answered_with_near_ones(holdfast: Command) -> None:
+    for log in Experiment("falling_ball").grid(dt=[0.5]):
+        log.mark_complete()
+
+    code, _, err = holdfast("show", "faling_ball_dt_0.5")
+    assert (code, "did you mean 'falling_ball_dt_0.5'" in err) == (3, True)
+    code, _, err = holdfast("table", "falling_bal")
+    assert (code, "did you mean 'falling_ball'" in err) == (3, True)
+
+
+def test_a_name_that_several_runs_have_is_refused_with_their_paths(holdfast: Command) -> None:
+    for base in ("outputs/x", "outputs/y"):
+        Logbook("same", base).mark_complete()
+
+    code, _, err = holdfast("show", "same")
+
+    assert code == 2
+    assert "outputs/x/log_same" in err
+    assert "outputs/y/log_same" in err

@@ -96,6 +96,20 @@ def test_a_column_that_is_not_named_by_text_is_refused(writer: RecordWriter) -> 
         writer.row()[3] = 1  # type: ignore[index]  # on purpose
 
 
+@pytest.mark.parametrize("name", ["", "a\nb", "\x1b[31m"])
+def test_a_column_whose_name_cannot_be_read_is_refused(writer: RecordWriter, name: str) -> None:
+    with pytest.raises(InvalidInputError, match="the column"):
+        writer.save({name: 1})
+
+
+def test_a_whole_number_that_no_reader_takes_is_refused_with_its_place(
+    writer: RecordWriter,
+) -> None:
+    with pytest.raises(InvalidInputError, match=r"record 'train'\['n'\].*4300 digits"):
+        writer.save(n=10**4300)
+    assert not writer.path.exists()
+
+
 def test_a_value_without_a_plain_form_is_refused_by_name_and_the_row_can_be_mended(
     writer: RecordWriter,
 ) -> None:
@@ -115,7 +129,7 @@ def test_values_come_back_as_they_were(writer: RecordWriter) -> None:
         "z": 1 + 2j,
         "$complex": [1, 2],
         "text": "a\nb\u2028\x85\0 \udc80 ü",
-        "": 10**30,
+        "large": 10**30,
         "none": None,
         "nested": {"a": [1, {"$literal": 2}], "$numberDouble": "NaN"},
         "numpy": np.float32(0.5),
@@ -137,7 +151,9 @@ _plain = st.recursive(
 )
 _rows = st.lists(
     st.dictionaries(
-        st.text().filter(lambda name: name != "timestamp")
+        st.text(min_size=1)
+        .filter(lambda name: name != "timestamp")
+        .filter(lambda name: not any(ord(c) < 32 or ord(c) == 127 for c in name))
         | st.sampled_from(["$complex", "$literal"]),
         _plain | st.complex_numbers(allow_nan=False),
         min_size=1,
@@ -240,7 +256,7 @@ def close_and_exit(writer: RecordWriter) -> None:
 
 
 def test_a_forked_child_of_a_thread_that_saves_can_close(writer: RecordWriter) -> None:
-    with writer._lock:
+    with writer._file.lock:
         pid = os.fork()
         if pid == 0:
             signal.alarm(20)  # which ends the child if it hangs

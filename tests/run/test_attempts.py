@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ import pytest
 
 from helpers import HANG, contents, output, start
 from holdfast import AlreadyExistsError, Logbook, LogReader, StateError
+from holdfast.streams import Streams
 
 DIE_AT_EVERY_STEP = """
     # In a folder for each step of Logbook(..., <how>=True), a process that is killed at this step.
@@ -241,3 +243,39 @@ def test_of_processes_that_retry_one_run_at_once_one_does() -> None:
         print(codes, sorted(text), run.state, len(run.attempts))
     """
     assert output(program) == "{0} ['1', 'S', 'S', 'S', 'S', 'S'] complete 1"
+
+
+def test_rows_that_did_not_fit_at_the_end_stay_with_the_attempt_they_belong_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(streams: Streams) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    log = Logbook("a")
+    log.append("x", 1.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(Streams, "close", full)
+        with pytest.raises(OSError, match="No space"):
+            log.mark_failed("x")
+    again = Logbook("a", retry=True)
+    aside = again.path / "attempts/1"
+    assert LogReader(aside).stream("x")[:].tolist() == [1.5]
+    assert sorted(path.name for path in (aside / "data").iterdir()) == ["streams.h5"]
+    assert not (again.path / "data").exists()
+
+
+def test_a_retry_that_is_refused_leaves_the_running_logbook_alone() -> None:
+    log = Logbook("a")
+    with pytest.raises(StateError):
+        Logbook("a", retry=True)
+    log.info("goes on")
+
+
+def test_a_logbook_whose_run_was_replaced_gives_no_sign_of_life_for_the_new_one() -> None:
+    log = Logbook("a")
+    os.rename(log.path, "elsewhere")
+    log.path.mkdir(parents=True)
+    (log.path / "log.txt").write_text("")
+    os.utime(log.path / "log.txt", (0, 0))
+    log._session._beat()
+    assert (log.path / "log.txt").stat().st_mtime == 0

@@ -122,6 +122,25 @@ def test_the_diff_is_kept_when_asked_and_git_can_apply_it(repository: Path) -> N
     assert (repository / "model.py").read_bytes() == changed
 
 
+def test_commit_and_patch_fit_even_if_head_moves_while_the_process_runs(repository: Path) -> None:
+    program = """
+        import json, subprocess
+        from holdfast import Logbook, LogReader
+        Logbook("first").mark_complete()  # which looks at git, once for the process
+        open("model.py", "a").write("y = 1\\n")
+        subprocess.run(["git", "commit", "-qam", "later"], check=True)
+        with Logbook("a", save_diff=True) as log:
+            pass
+        print(LogReader(log.path).meta["environment"]["git"]["commit"])
+    """
+    commit = output(program, cwd=repository)
+    patch = repository / "outputs/log_a/artifacts/git_diff.patch"
+    after = (repository / "model.py").read_bytes()
+    git("checkout", "-q", commit)
+    git("apply", str(patch.absolute()))
+    assert (repository / "model.py").read_bytes() == after
+
+
 def test_the_diff_is_not_kept_unless_asked(repository: Path) -> None:
     (repository / "model.py").write_text("x = 2\n")
     output(SHOW, cwd=repository)

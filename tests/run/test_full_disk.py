@@ -123,6 +123,42 @@ def test_a_run_that_cannot_be_marked_for_want_of_space_can_be_marked_later(
     assert (log.status, marked) == ("complete", ["complete"])
 
 
+def test_after_a_mark_that_did_not_fit_the_run_takes_rows_and_does_not_say_complete(
+    small_disk: Path,
+) -> None:
+    log = Logbook("a", small_disk)
+    log.append("x", 1.0)
+    log.record("r", a=1)
+    filling = fill(small_disk)
+    with pytest.raises(OSError, match="No space"):
+        log.mark_complete()
+    assert "run complete" not in log.log_path.read_text()
+    filling.unlink()
+    log.append("y", 2.0)
+    log.record("r", a=2)
+    log.record("s", a=3)
+    log.mark_complete()
+    run = LogReader(log.path)
+    assert [line.message for line in run.log_lines()].count("run complete") == 1
+    assert (run.state, run.streams, len(run.records("r"))) == ("complete", ["x", "y"], 2)
+
+
+def test_metadata_that_do_not_fit_leave_no_word_of_an_end_in_the_log(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Logbook("a", small_disk)
+    (small_disk / "filling").write_bytes(bytes(1))
+
+    def full(*_: Any) -> bytes:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("holdfast.run._logbook.dump_json", full)
+        with pytest.raises(OSError, match="No space"):
+            log.mark_complete()
+    assert "run complete" not in log.log_path.read_text()
+
+
 def test_leaving_the_block_on_a_full_disk_says_so_and_the_run_can_be_marked_later(
     small_disk: Path,
 ) -> None:

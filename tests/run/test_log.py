@@ -1,4 +1,6 @@
+import errno
 import logging
+import os
 import re
 import threading
 from pathlib import Path
@@ -216,3 +218,24 @@ def test_a_log_with_foreign_lines_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_bytes(b"no head\n[2024-01-01T00:00:00] INFO a\nmore\xff\n\n[x]\n")
     assert read_log(path) == [LogLine("2024-01-01T00:00:00", "INFO", "a\nmore�\n\n[x]")]
+
+
+def test_a_disk_that_fills_in_the_third_part_of_a_line_keeps_every_line_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.txt"
+    writer = LogWriter(path)
+    writer.write(make_line("accepted", "INFO"))
+    before = path.read_bytes()
+    real, sizes = os.write, [10, 10]
+
+    def fill(descriptor: int, content: bytes) -> int:
+        if not sizes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, content[: sizes.pop()])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fill)
+        with pytest.raises(OSError, match="No space"):
+            writer.write(make_line("does not fit", "INFO"))
+    assert path.read_bytes() == before

@@ -1,12 +1,14 @@
 import dataclasses
 import datetime as dt
 import enum
+import errno
 import gc
 import json
 import math
 import os
 import pickle
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,7 @@ def test_parameters_without_names_are_refused(params: Any) -> None:
 
 
 def test_a_folder_that_cannot_be_written_says_so(read_only_disk: Path) -> None:
-    with pytest.raises(OSError, match="Read-only"):
+    with pytest.raises(OSError, match=r"write run a in .*: read-only.*choose another base_dir"):
         Logbook("a", read_only_disk / "outputs")
 
 
@@ -410,7 +412,9 @@ PLAIN = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-NAMES = st.text() | st.sampled_from(["$complex", "$literal", "$numberDouble"])
+NAMES = st.text(st.characters(exclude_categories=["Cc"]), min_size=1) | st.sampled_from(
+    ["$complex", "$literal", "$numberDouble"]
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -695,9 +699,23 @@ def test_damaged_metadata_are_mended_by_the_end_of_the_run() -> None:
 
 def test_it_shows_its_id_status_and_folder() -> None:
     log = Logbook("a")
-    assert repr(log) == f"Logbook('a', initialized, {str(log.path)!r})"
+    assert repr(log) == "Logbook('a', running)"
+    log.params(dt=0.1, text="x\n\x1b")
+    log.array("x", [1])
+    log.array("y", [1])
+    log.append("s", 1.0)
+    log.record("t", a=1)
+    log.json("m", 1)
     log.mark_complete()
-    assert "complete" in repr(log)
+    holds = "2 arrays, 1 stream, 1 table, 1 artifact"
+    assert repr(log) == rf"Logbook('a', complete, dt=0.1, text=x\n\x1b, {holds})"
+    assert repr(LogReader(log.path)) == repr(log).replace("Logbook", "LogReader")
+
+
+def test_it_shows_itself_when_its_folder_is_gone() -> None:
+    log = Logbook("a")
+    shutil.rmtree(log.path)
+    assert "no run directory" in repr(log)
 
 
 def test_in_a_notebook_it_shows_everything_escaped() -> None:
@@ -759,3 +777,59 @@ def test_of_processes_that_make_or_overwrite_one_run_at_once_the_winner_is_whole
     """
     for _ in range(5):
         assert output(program) == "{0} set() complete True"
+
+
+# Names and places
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\x1b[31m"])
+def test_a_parameter_whose_name_cannot_be_read_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInputError, match="parameter name"):
+        Logbook("a", params={name: 1})
+    assert not Path("outputs/log_a").exists()
+
+
+@pytest.mark.parametrize("name", ["streams.h5-journal/a", "x-journal", "a/b-journal/c"])
+def test_an_array_cannot_stand_in_the_journal_of_the_streams(name: str) -> None:
+    log = Logbook("a")
+    with pytest.raises(InvalidInputError, match="is reserved"):
+        log.array(name, [1])
+    log.json(name, 1)  # among artifacts there are no journals
+    assert log["data/streams.h5"].name == "streams.h5"
+
+
+def test_a_file_in_the_way_of_a_folder_is_named() -> None:
+    log = Logbook("a")
+    log.json("f", 1)
+    with pytest.raises(NotADirectoryError, match=r"is a file, not a folder.*f\.json'$"):
+        log.json("f.json/x", 1)
+    with pytest.raises(NotADirectoryError, match=r"is a file, not a folder.*f\.json'$"):
+        log.json("f.json/x/y", 1)
+
+
+def test_a_folder_in_the_way_of_a_file_is_named_and_no_temporary_file() -> None:
+    log = Logbook("a")
+    log.json("d.json/x", 1)
+    with pytest.raises(IsADirectoryError) as caught:
+        log.json("d", 1)
+    assert str(caught.value.filename) == str(log.path / "artifacts/d.json")
+
+
+def test_a_folder_without_permission_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("outputs").mkdir()
+    real = Path.mkdir
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> None:
+        if path.parent.name == "outputs":  # a mode would not stop root, which runs the tests
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(
+        PermissionError, match=r"cannot write run x in .*outputs: permission denied; choose another"
+    ) as caught:
+        Logbook("x")
+    assert caught.value.errno == errno.EACCES
+    assert ".tmp" not in str(caught.value)

@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 import random
@@ -320,7 +321,8 @@ def test_text_tells_state_parameters_and_contents_at_a_glance(run: LogReader) ->
     text = str(run)
     for part in ("Run a", "complete", "omega=2", "energy", "metrics.json", "runtime"):
         assert part in text
-    assert repr(run) == f"LogReader({str(run.path)!r})"
+    assert repr(run).startswith("LogReader('a', complete, ")
+    assert "\n" not in repr(run)
 
 
 def test_a_notebook_shows_the_same_escaped() -> None:
@@ -376,3 +378,51 @@ def test_nothing_in_a_run_directory_is_written_by_listing_it(run: LogReader) -> 
     before = contents(run.path)
     _ = run.arrays, run.artifacts, run.plots, run.attempts
     assert contents(run.path) == before
+
+
+@pytest.mark.parametrize("damage", ["streams", "records", "params"])
+def test_one_damaged_thing_does_not_hide_the_rest(damage: str) -> None:
+    log = Logbook("a", params={"dt": 0.25})
+    log.array("energy", [1])
+    log.mark_complete()
+    match damage:
+        case "streams":
+            (log.path / "data/streams.h5").write_bytes(b"junk" * 100)
+        case "records":
+            Path("elsewhere.jsonl").write_text("{}\n")
+            (log.path / "records").mkdir()
+            (log.path / "records/a.jsonl").symlink_to(Path("elsewhere.jsonl").absolute())
+        case "params":
+            (log.path / "params.yaml").write_text("[")
+    reader = LogReader(log.path)
+    for shown in (str(reader), reader._repr_html_()):
+        assert "energy" in shown
+        assert "unreadable: " in shown
+    assert "1 array" in repr(reader)
+
+
+def test_no_text_of_a_file_steers_the_terminal() -> None:
+    log = Logbook("a")
+    log.mark_failed("\x1b]0;owned\x07")
+    meta = json.loads((log.path / "metadata.json").read_text())
+    meta["run_id"] = "\x1b[2J"
+    (log.path / "metadata.json").write_text(json.dumps(meta))
+    (log.path / "params.json").write_text('{"\\u001b[31m": 1}')
+    reader = LogReader(log.path)
+    assert "\x1b" not in str(reader) + repr(reader)
+    assert "owned" in str(reader)
+
+
+def test_an_unknown_status_is_named_and_not_taken_for_an_interrupted_run() -> None:
+    log = Logbook("a")
+    meta = json.loads((log.path / "metadata.json").read_text()) | {"status": "paused"}
+    (log.path / "metadata.json").write_text(json.dumps(meta))
+    with pytest.raises(FormatError, match=r"unknown status 'paused'.*later version"):
+        _ = LogReader(log.path).state
+
+
+def test_a_reader_goes_on_after_a_change_of_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    Logbook("a").mark_complete()
+    reader = LogReader("outputs/log_a")
+    monkeypatch.chdir("/")
+    assert reader.state == "complete"

@@ -171,3 +171,29 @@ def test_a_run_that_was_killed_shows_every_row_and_is_made_whole(number: signal.
     assert "rows brought in" in done.stdout
     with h5py.File("outputs/log_a/data/streams.h5") as file:
         assert file["step"][:].tolist() == steps.tolist()
+
+
+def test_a_value_that_does_not_fit_leaves_no_stream_longer_than_the_others() -> None:
+    with Logbook("a") as log:
+        log.log(step=0, loss=0)
+
+        with pytest.raises(ValueError, match="loss"):
+            log.log(step=1, loss=0.5)
+
+        assert LogReader(log.path).stream("step")[:].tolist() == [0]
+
+
+def test_times_can_only_be_asked_for_with_the_first_row() -> None:
+    with Logbook("a") as log:
+        log.append("x", 1.0)
+
+        with pytest.raises(ValueError, match="timestamps"):
+            log.append("x", 2.0, timestamps=True)
+
+
+def test_options_of_the_streams_reach_them() -> None:
+    with Logbook("a", stream_options={"compression": "gzip"}) as log:
+        log.append("x", 1.0)
+
+    with h5py.File("outputs/log_a/data/streams.h5") as file:
+        assert file["x"].compression == "gzip"

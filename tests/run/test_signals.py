@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from helpers import HANG, end, output, start
-from holdfast import Logbook, LogReader, StateError
-from holdfast.run import _log
+from holdfast import Logbook, LogReader, StateError, _append
 
 
 def metadata() -> dict[str, Any]:
@@ -220,7 +219,7 @@ def test_a_line_that_sigterm_meets_while_it_is_written_is_written_first(
 ) -> None:
     called: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: called.append(number))
-    write = _log._write_whole
+    write = _append.append_whole
 
     def interrupted(descriptor: int, content: bytes) -> None:
         monkeypatch.undo()
@@ -229,7 +228,7 @@ def test_a_line_that_sigterm_meets_while_it_is_written_is_written_first(
 
     try:
         log = Logbook("a", handle_sigterm=True)
-        monkeypatch.setattr(_log, "_write_whole", interrupted)
+        monkeypatch.setattr(_append, "append_whole", interrupted)
         log.info("in the middle")
     finally:
         signal.signal(signal.SIGTERM, before)

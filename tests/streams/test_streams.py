@@ -223,3 +223,16 @@ def test_a_closed_file_takes_no_more_rows(path: Path) -> None:
         streams.append("x", 2)
     with pytest.raises(RuntimeError, match="closed"):
         streams.append("y", 2)
+
+
+def test_a_stream_shows_itself_small_and_escaped_in_a_notebook(path: Path) -> None:
+    with Streams(path) as streams:
+        streams.extend("<b>x", np.zeros((4, 2)))
+        streams.set_attributes("<b>x", units="<script>", note="long " * 1000)
+
+    shown = StreamsReader(path)["<b>x"]._repr_html_()
+
+    assert "4 x 2, float64" in shown
+    assert "&lt;b&gt;x" in shown
+    assert "<script>" not in shown
+    assert len(shown) < 300

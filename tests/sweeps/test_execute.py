@@ -13,6 +13,7 @@ import sweep_work as work
 from helpers import HANG, python
 from holdfast import Experiment, HoldfastWarning, InvalidInputError, Logbook
 from holdfast.run import run_folder
+from holdfast.sweeps import Outcome
 
 
 def ids(*values: object) -> list[str]:
@@ -252,3 +253,45 @@ def test_a_progress_bar_is_shown_on_request(capfd: pytest.CaptureFixture[str]) -
     shown = capfd.readouterr()
     assert "2/2" in shown.err
     assert shown.out == ""
+
+
+def test_an_outcome_says_why_runs_failed_and_what_was_skipped() -> None:
+    experiment = Experiment("e")
+
+    first = experiment.run(work.fail_on_odd, {"x": range(4)}, workers=1)
+    own = experiment.add(x=9)
+    again = experiment.run(work.fail_on_odd, {"x": [0, 1, 2, 3, 9, 9]}, workers=1)
+
+    assert first.reasons == {"e_x_1": "1 is odd", "e_x_3": "3 is odd"}
+    assert str(first).splitlines() == [
+        "2 complete, 2 failed, 0 interrupted, 0 skipped",
+        "  1 failed: 1 is odd",
+        "  1 failed: 3 is odd",
+    ]
+    assert own is not None
+    assert str(again) == (
+        "0 complete, 0 failed, 0 interrupted, 6 skipped (2 of them failed, 1 running)"
+    )
+    assert again.reasons == {}
+
+
+def test_an_outcome_names_each_distinct_reason_once_and_a_few_of_them() -> None:
+    outcome = Outcome()
+    for number in range(30):
+        outcome.note(f"a{number}", "failed", "no convergence\nin 100 steps")
+    for number in range(7):
+        outcome.note(f"b{number}", "failed", f"reason {number} " + "x" * 500)
+
+    first, *lines = str(outcome).splitlines()
+
+    assert first.startswith("0 complete, 37 failed")
+    assert lines[0] == "  30 failed: no convergence\\nin 100 steps"
+    assert len(lines) == 6
+    assert max(map(len, lines)) < 120
+    assert lines[-1] == "  3 failed for 3 other reasons"
+
+
+def test_reasons_come_from_worker_processes_too() -> None:
+    outcome = Experiment("e").run(work.fail_on_odd, {"x": range(4)}, workers=2)
+
+    assert outcome.reasons == {"e_x_1": "1 is odd", "e_x_3": "3 is odd"}

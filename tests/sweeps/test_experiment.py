@@ -3,6 +3,9 @@
 import contextlib
 import dataclasses
 import enum
+import errno
+import os
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,15 @@ from holdfast import (
     AlreadyExistsError,
     Experiment,
     FormatError,
+    HoldfastWarning,
     InvalidInputError,
+    LockedError,
     Logbook,
     LogReader,
     StateError,
     _sync,
 )
+from holdfast.sweeps._index import Index
 
 
 def add(experiment: Experiment, **params: Any) -> Logbook:
@@ -88,6 +94,69 @@ def test_an_existing_run_is_an_error_that_says_what_can_be_done() -> None:
         experiment.add(x=1)
     with pytest.raises(FileExistsError):
         experiment.add(x=1, retry=True)
+
+
+def test_a_running_run_in_the_way_is_told_with_the_process_that_has_it() -> None:
+    running = start(WRITER, 1)
+    own = add(Experiment("e"), x=2)
+
+    with pytest.raises(AlreadyExistsError) as there:
+        Experiment("e").add(x=1, retry=True)
+    with pytest.raises(AlreadyExistsError, match=f"running in process {os.getpid()} on "):
+        Experiment("e").add(x=2)
+
+    message = str(there.value)
+    assert f"(running in process {running.pid} on {socket.gethostname()})" in message
+    assert "wait for its end" in message
+    assert "retry" not in message
+    assert own.status == "initialized"
+    running.kill()
+    end(running)
+
+
+def test_only_a_remedy_that_helps_is_named() -> None:
+    experiment = Experiment("e")
+    complete(experiment, x=1)
+    failed(experiment, x=2)
+    interrupted(experiment, 3)
+
+    told = {}
+    for x in (1, 2, 3):
+        with pytest.raises(AlreadyExistsError) as there:
+            experiment.add(x=x)
+        told[x] = str(there.value)
+
+    assert "retry" not in told[1]
+    assert "(failed)" in told[2]
+    assert "retry='failed'" in told[2]
+    assert "retry='interrupted'" in told[3]
+
+
+def refuse_to_forget(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def refuse_to_lock(*_: object) -> None:
+    raise LockedError("index.lock was held by another process")
+
+
+@pytest.mark.parametrize("refuse", [refuse_to_forget, refuse_to_lock])
+def test_a_retry_that_cannot_remove_the_old_row_begins_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, refuse: Any
+) -> None:
+    experiment = Experiment("e")
+    failed(experiment, x=1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Index, "forget", refuse)
+        with pytest.warns(HoldfastWarning, match=r"row of run e_x_1 in .*index\.csv"):
+            log = experiment.add(x=1, retry=True)
+
+    assert log is not None
+    assert experiment.table(x=1)[0]["state"] == "running"
+    log.mark_complete()
+    assert experiment.table(x=1)[0]["state"] == "complete"
+    assert "e_x_1,1,missing,complete" in (experiment.path / "index.csv").read_text()
 
 
 def test_skipping_skips_runs_in_any_state_and_no_others() -> None:
@@ -374,4 +443,6 @@ def test_an_experiment_shows_itself() -> None:
 
     assert "2 runs (1 complete, 1 failed)" in str(experiment)
     assert "<td>e_x_1</td>" in experiment._repr_html_()
-    assert repr(experiment) == f"Experiment('e', {str(experiment.path)!r})"
+    assert repr(experiment) == (
+        f"Experiment('e', {str(experiment.path)!r}, 2 runs: 1 complete, 1 failed)"
+    )

@@ -85,7 +85,7 @@ LOOK_ALIKES: list[dict[str, Any]] = [
     {"x_y": 1},
     {"x": []},
     {"x": {}},
-    {"": 1},
+    {" ": 1},
     {"_": 1},
 ]
 
@@ -146,7 +146,7 @@ SCALARS = st.one_of(
 PARAMS = st.dictionaries(
     st.one_of(
         st.sampled_from(["a", "b", "a_b", "x", "status", "on", "1"]),
-        st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
+        st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=6),
     ),
     st.recursive(
         SCALARS,

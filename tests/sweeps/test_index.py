@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from holdfast import Experiment, LockedError
 from holdfast.sweeps import _index
-from holdfast.sweeps._rows import read_row
+from holdfast.sweeps._rows import Reading, RunRow, read_row
 
 
 def add(experiment: Experiment, metrics: dict[str, Any] | None = None, **params: Any) -> Path:
@@ -427,13 +427,16 @@ def test_a_full_disk_leaves_the_index_as_it_was_and_the_run_recorded_later(
 
 
 def test_an_append_that_does_not_fit_leaves_no_part_of_its_line(small_disk: Path) -> None:
-    file = small_disk / "index.csv"
-    file.write_bytes(b"header\n")
+    experiment = Experiment("e", small_disk)
+    add(experiment, {"text": "short"}, x=1)
+    index = experiment.path / "index.csv"
+    before = index.read_bytes()
+    row = RunRow("e_x_2", {"x": 2}, "complete", "complete", {"text": "x" * 2**20})
 
     with pytest.raises(OSError, match="No space"):
-        _index._append_whole(file, b"x" * 2**20)
+        experiment._index.record(Reading(row), list)
 
-    assert file.read_bytes() == b"header\n"
+    assert index.read_bytes() == before
 
 
 def test_a_lock_that_somebody_keeps_is_an_error_that_says_so(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def test_a_summary_counts_the_states(path: Path) -> None:
     reader = ExperimentReader(path)
 
     assert "3 runs (2 complete, 1 failed)" in str(reader)
-    assert repr(reader) == f"ExperimentReader({str(path)!r})"
+    assert repr(reader) == f"ExperimentReader({str(path)!r}, 3 runs: 2 complete, 1 failed)"
     assert "<table>" in reader._repr_html_()
 
 
@@ -139,6 +140,7 @@ def test_an_experiment_without_runs_is_empty_and_no_error() -> None:
     assert list(reader.index()) == []
     assert len(reader.select("dt < 1")) == 0
     assert "0 runs (none yet)" in str(reader)
+    assert repr(reader).endswith("none', no runs yet)")
     with pytest.raises(IndexError):
         reader[0]
 
@@ -258,6 +260,64 @@ def test_a_run_that_cannot_be_read_at_all_does_not_hide_the_others(
         assert len(list(reader)) == 2
     with pytest.warns(HoldfastWarning, match=r"run e_x_1 .*Permission denied"):
         assert len(list(reader.index())) == 3
+
+
+def leading_out(run: Path) -> None:
+    (run / "metadata.json").rename(run.parent.parent / "elsewhere.json")
+    (run / "metadata.json").symlink_to(run.parent.parent / "elsewhere.json")
+
+
+def test_iterating_leaves_out_a_run_whose_metadata_lie_elsewhere(path: Path) -> None:
+    leading_out(path / "runs/log_e_x_1")
+    reader = ExperimentReader(path)
+
+    with pytest.warns(HoldfastWarning, match="run e_x_1 .*leads out"):
+        assert [run.run_id for run in reader] == ["e_mode_rough_x_3", "e_x_2"]
+    with pytest.warns(HoldfastWarning, match="run e_x_1 .*leads out"):
+        assert sorted(reader.meta) == ["e_mode_rough_x_3", "e_x_2"]
+
+
+@pytest.mark.parametrize("damage", [damage_params, impossible_params, binary_params])
+def test_damaged_parameters_do_not_hide_those_of_other_runs(path: Path, damage: Any) -> None:
+    damage(path / "runs/log_e_x_1")
+    reader = ExperimentReader(path)
+
+    with pytest.warns(HoldfastWarning, match="run e_x_1 "):
+        params = reader.params
+
+    assert params == {"e_mode_rough_x_3": {"x": 3, "mode": "rough"}, "e_x_2": {"x": 2}}
+    assert sorted(reader.meta) == reader.run_ids
+
+
+def test_a_copy_of_a_run_has_an_entry_of_its_own(path: Path) -> None:
+    shutil.copytree(path / "runs/log_e_x_1", path / "runs/log_e_copy")
+    reader = ExperimentReader(path)
+
+    assert reader.params["e_copy"] == reader.params["e_x_1"] == {"x": 1}
+    assert list(reader.meta) == list(reader.params) == reader.run_ids
+
+
+def test_a_reader_of_a_relative_path_goes_on_after_a_change_of_folder(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = ExperimentReader(os.path.relpath(path))
+    (path / "elsewhere").mkdir()
+
+    monkeypatch.chdir(path / "elsewhere")
+
+    assert len(list(reader)) == len(reader.table()) == 3
+    assert reader["e_x_1"].params == {"x": 1}
+    assert reader.name == "e"
+
+
+def test_showing_a_reader_at_the_prompt_never_raises_or_warns(path: Path) -> None:
+    reader = ExperimentReader(path)
+
+    damage_metadata(path / "runs/log_e_x_1")
+    assert "3 runs: 1 complete, 1 failed, 1 unreadable" in repr(reader)
+
+    shutil.rmtree(path)
+    assert repr(reader).endswith("unreadable: No such file or directory)")
 
 
 def test_files_beside_the_runs_are_no_runs(path: Path) -> None:

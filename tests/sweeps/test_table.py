@@ -2,6 +2,7 @@
 
 import builtins
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -92,6 +93,30 @@ def test_a_notebook_shows_values_escaped() -> None:
     assert "&lt;script&gt;" in html
     assert "<i>" not in html
     assert "<b>" not in html
+
+
+def test_a_notebook_shows_the_first_and_last_of_very_many_rows() -> None:
+    rows = [{"run_id": f"run{number}"} for number in range(100_000)]
+
+    html = Table(rows, ["run_id"], "e")._repr_html_()
+
+    assert "e: 100000 rows, the first 50 and the last 50 shown" in html
+    shown = re.findall(r"<td>(.*?)</td>", html)
+    assert shown[:2] == ["run0", "run1"]
+    assert shown[49:52] == ["run49", "… 99900 rows left out …", "run99950"]
+    assert shown[-1] == "run99999"
+    assert "left out" not in Table(rows[:100], ["run_id"], "e")._repr_html_()
+    assert "<table>" in Table([{}] * 200, [])._repr_html_()
+
+
+def test_a_notebook_shows_the_state_of_a_run_beside_its_id() -> None:
+    columns = ["run_id", "x", "status", "state", "y"]
+
+    html = Table([dict.fromkeys(columns, 1)], columns)._repr_html_()
+    chosen = Table([dict.fromkeys(columns, 1)], columns).only(["x", "state"])._repr_html_()
+
+    assert re.findall(r"<th>(.*?)</th>", html) == ["run_id", "state", "x", "status", "y"]
+    assert re.findall(r"<th>(.*?)</th>", chosen) == ["x", "state"]
 
 
 def test_a_data_frame_has_the_same_values(table: Table) -> None:

@@ -1,7 +1,8 @@
 """The commands together, and what their failures become: a message and an exit code.
 
 0 fine, 1 ``diff`` found differences, 2 wrong usage or input, 3 something is not there, 4 anything
-else that Holdfast or the system refused, 130 interrupted from the keyboard.
+else that Holdfast or the system refused, 130 interrupted from the keyboard, 141 nobody reads the
+output any more.
 """
 
 import os
@@ -12,10 +13,12 @@ from typing import Any, NoReturn
 import click
 
 from holdfast import __version__
+from holdfast._text import visible
 from holdfast.cli import _compare, _demo, _listing, _recover, _show, _tail
+from holdfast.cli._output import REFUSED
 from holdfast.errors import HoldfastError, InvalidInputError, MissingFileError, NotFoundError
 
-USAGE, MISSING, REFUSED, INTERRUPTED, PIPE_CLOSED = 2, 3, 4, 130, 141
+USAGE, MISSING, INTERRUPTED, PIPE_CLOSED = 2, 3, 130, 141
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -70,7 +73,7 @@ def run() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = PIPE_CLOSED
     except (HoldfastError, OSError) as error:
-        click.echo(f"holdfast: {error}", err=True)
+        click.echo(f"holdfast: {visible(str(error))}", err=True)
         code = _exit_code(error)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -84,4 +87,4 @@ def _exit_code(error: Exception) -> int:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"holdfast: {message}", err=True)
+    click.echo(f"holdfast: {visible(str(message))}", err=True)

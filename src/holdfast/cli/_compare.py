@@ -10,7 +10,7 @@ import click
 from holdfast._plain import to_plain
 from holdfast.cli._find import open_run
 from holdfast.cli._output import json_option, print_json, print_table
-from holdfast.cli._show import metrics_of
+from holdfast.cli._show import environment_of, metrics_of
 from holdfast.run import LogReader
 from holdfast.sweeps import Table
 
@@ -39,7 +39,9 @@ def diff(one: Path, other: Path, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        print_table(Table(rows, ("part", "name", "first", "second"), "differences"))
+        print_table(
+            Table(rows, ("part", "name", "first", "second"), "differences"), whole=("name",)
+        )
     else:
         click.echo("no differences")
     if rows:
@@ -47,8 +49,7 @@ def diff(one: Path, other: Path, as_json: bool) -> None:
 
 
 def _sides(run: LogReader) -> dict[str, dict[str, Any]]:
-    environment = run.meta.get("environment") or {}
-    kept = {k: v for k, v in environment.items() if k not in _OF_THE_PROCESS}
+    kept = {k: v for k, v in environment_of(run).items() if k not in _OF_THE_PROCESS}
     return {
         "run": {"state": run.state, "failure_reason": run.meta.get("failure_reason")},
         "params": _flat(run.params),

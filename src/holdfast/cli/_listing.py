@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from holdfast._text import duration
-from holdfast.cli._find import run_paths
+from holdfast.cli._find import base_folder, find, is_experiment, run_paths
 from holdfast.cli._output import json_option, print_json, print_table
-from holdfast.errors import FormatError
-from holdfast.run import LogReader
+from holdfast.errors import HoldfastError
+from holdfast.run import LogReader, run_id_of
 from holdfast.sweeps import ExperimentReader, Table
 
 _COLUMNS = ("run", "state", "started", "runtime", "reason")
@@ -20,25 +20,27 @@ _COLUMNS = ("run", "state", "started", "runtime", "reason")
 @json_option
 def ls(folder: Path | None, as_json: bool) -> None:
     """List the runs in and below DIR (./outputs if there is one, else the current folder)."""
-    base = folder or (Path("outputs") if Path("outputs").is_dir() else Path())
-    runs = [(path, LogReader(path)) for path in run_paths(base)]
+    base = folder or base_folder()
+    runs = [_facts(path) for path in run_paths(base)]
     if as_json:
-        print_json([_facts(path, run) for path, run in runs])
+        print_json(runs)
     elif not runs:
         click.echo(f"no runs in {base}", err=True)
     else:
-        rows = [_row(path, _facts(path, run)) for path, run in runs]
-        print_table(Table(rows, _COLUMNS, str(base)))
+        rows = [_row(facts) for facts in runs]
+        print_table(Table(rows, _COLUMNS, str(base)), whole=("run", "state"))
 
 
-def _facts(path: Path, run: LogReader) -> dict[str, Any]:
+def _facts(path: Path) -> dict[str, Any]:
+    """Return what is listed of a run; one that cannot be read does not hide the others."""
     try:
+        run = LogReader(path)
         meta = run.meta
         state: str = run.state
-    except FormatError as error:
+    except (HoldfastError, OSError) as error:
         return {
             "path": str(path),
-            "run_id": run.run_id,
+            "run_id": run_id_of(path),
             "state": "unreadable",
             "problem": str(error),
         }
@@ -47,14 +49,14 @@ def _facts(path: Path, run: LogReader) -> dict[str, Any]:
     return {"path": str(path), "run_id": run.run_id, "state": state, **known}
 
 
-def _row(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def _row(facts: dict[str, Any]) -> dict[str, Any]:
     seconds = facts.get("runtime_sec")
     reason = facts.get("failure_reason") or facts.get("problem") or ""
     return {
-        "run": str(path),
+        "run": facts["path"],
         "state": facts["state"],
         "started": str(facts.get("start_time", ""))[:19].replace("T", " "),
-        "runtime": "" if seconds is None else duration(seconds),
+        "runtime": duration(seconds) if isinstance(seconds, int | float) else "",
         "reason": str(reason).partition("\n")[0],
     }
 
@@ -74,8 +76,11 @@ def table(
     columns: str | None,
     as_json: bool,
 ) -> None:
-    """Print the runs of EXPERIMENT with their parameters, status, state and metrics."""
-    runs = ExperimentReader(experiment).table(where)
+    """Print the runs of EXPERIMENT with their parameters, status, state and metrics.
+
+    EXPERIMENT is its folder, or its name if it is anywhere below ./outputs.
+    """
+    runs = ExperimentReader(find(experiment, is_experiment, "experiment")).table(where)
     if sort is not None:
         runs = runs.sort(sort, descending=descending)
     if columns is not None:
@@ -83,4 +88,4 @@ def table(
     if as_json:
         print_json(list(runs))
     else:
-        print_table(runs)
+        print_table(runs, whole=("run_id",))

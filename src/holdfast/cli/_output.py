@@ -2,18 +2,21 @@
 
 import shutil
 import sys
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from holdfast._plain import dump_json, to_plain
-from holdfast._text import short
+from holdfast._text import short, visible
 from holdfast.sweeps import Table
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+REFUSED = 4
+"""The exit code of what Holdfast or the system refused."""
 
 STATE_STYLES = {
     "complete": "green",
@@ -22,6 +25,10 @@ STATE_STYLES = {
     "interrupted": "yellow",
     "unreadable": "bold red",
 }
+
+
+_GAP, _NARROWEST = 2, 8
+"""Cells between two columns, and how far a column is shortened before one is left out."""
 
 
 def console() -> Console:
@@ -34,17 +41,52 @@ def print_json(value: Any) -> None:
     click.echo(dump_json(to_plain(value, "output")), nl=False)
 
 
-def print_table(table: Table) -> None:
-    """Print a table: fitted to a terminal, or whole lines for pipes and files."""
+def print_table(table: Table, whole: Collection[str] = ()) -> None:
+    """Print a table: fitted to a terminal, or whole lines for pipes and files.
+
+    Parameters
+    ----------
+    table : Table
+        What to print.
+    whole : collection of str
+        Columns that are never shortened or left out, even where a line gets too long.
+    """
     if not sys.stdout.isatty():
-        click.echo(str(table))
+        shown = [visible(name) for name in table.columns]
+        rows = [dict(zip(shown, row.values(), strict=True)) for row in table]
+        click.echo(str(Table(rows, shown, table.title)))
         return
-    grid = RichTable(box=None, pad_edge=False, header_style="bold")
-    for name in table.columns:
-        grid.add_column(name, overflow="fold" if name == "run_id" else "ellipsis")
-    for row in table:
-        grid.add_row(*(_cell(name, row[name]) for name in table.columns))
-    Console(highlight=False, width=max(shutil.get_terminal_size().columns, 40)).print(grid)
+    columns = {
+        name: [Text(visible(name), style="bold"), *(_cell(name, row[name]) for row in table)]
+        for name in table.columns
+    }
+    widths = _fitted(columns, whole, shutil.get_terminal_size().columns)
+    left_out = [visible(name) for name in columns if name not in widths]
+    for number in range(len(table) + 1):
+        line = Text()
+        for name, width in widths.items():
+            cell = columns[name][number]
+            cell.truncate(width, overflow="ellipsis", pad=True)
+            line = line + cell + "  "
+        line.rstrip()
+        Console(highlight=False).print(line, soft_wrap=True)
+    if left_out:
+        click.echo(f"left out, for want of room: {', '.join(left_out)}", err=True)
+
+
+def _fitted(columns: Mapping[str, list[Text]], whole: Collection[str], room: int) -> dict[str, int]:
+    """Return the width of each column that is shown: widest are shortened, last are left out."""
+    widths = {name: max(cell.cell_len for cell in cells) for name, cells in columns.items()}
+    while sum(widths.values()) + _GAP * (len(widths) - 1) > room:
+        flexible = [name for name in widths if name not in whole]
+        if not flexible:
+            break
+        widest = max(flexible, key=lambda name: widths[name])
+        if widths[widest] > _NARROWEST:
+            widths[widest] -= 1
+        else:
+            del widths[flexible[-1]]
+    return widths
 
 
 def state_text(state: str) -> Text:
@@ -53,4 +95,4 @@ def state_text(state: str) -> Text:
 
 
 def _cell(name: str, value: Any) -> Text:
-    return state_text(str(value)) if name == "state" else Text(short(value))
+    return state_text(short(value)) if name == "state" else Text(short(value))

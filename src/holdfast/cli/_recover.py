@@ -1,14 +1,17 @@
 """``holdfast recover``: make what a dead writer left whole for every tool."""
 
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from holdfast.cli._find import MAX_DEPTH
-from holdfast.cli._output import json_option, print_json
-from holdfast.errors import LockedError
+from holdfast._text import visible
+from holdfast.cli._find import MAX_DEPTH, find, is_experiment, is_run
+from holdfast.cli._output import REFUSED, json_option, print_json
+from holdfast.errors import HoldfastError, HoldfastWarning, LockedError
 
 _JOURNAL = "-journal"
 
@@ -19,29 +22,45 @@ _JOURNAL = "-journal"
 def recover(path: Path, as_json: bool) -> None:
     """Bring rows that a dead writer left in journals into their HDF5 files.
 
-    PATH is an HDF5 file, a run, or a folder that holds runs. Nothing needs to be recovered for
-    reading with Holdfast; other tools see all rows afterwards.
+    PATH is an HDF5 file, a run, its run id, or a folder that holds runs. Nothing needs to be
+    recovered for reading with Holdfast; other tools see all rows afterwards.
     """
     from holdfast.hdf5 import recover as recover_file
 
     found: list[dict[str, Any]] = []
+    refused = False
+    path = find(path, lambda p: is_run(p) or is_experiment(p), "file, run or folder")
     for file in _files(path):
         try:
             done = recover_file(file)
-        except LockedError as error:
+        except LockedError as error:  # being written: nothing is lost, and nothing is wrong
             found.append({"file": str(file), "rows": {}, "problems": [str(error)]})
+            continue
+        except (HoldfastError, OSError) as error:
+            if file == path:
+                raise
+            found.append({"file": str(file), "rows": {}, "problems": [str(error)]})
+            refused = True
             continue
         found.append({"file": str(file), "rows": done.rows, "problems": done.problems})
     if as_json:
         print_json(found)
-        return
+    else:
+        _print(found, path)
+    if refused:
+        sys.exit(REFUSED)
+
+
+def _print(found: list[dict[str, Any]], path: Path) -> None:
     for item in found:
         rows = sum(item["rows"].values())
-        click.echo(f"{item['file']}: {rows} rows brought in" if rows else f"{item['file']}: whole")
+        untouched = "not recovered" if item["problems"] else "whole"
+        done = f"{rows} rows brought in" if rows else untouched
+        click.echo(f"{visible(item['file'])}: {done}")
         for problem in item["problems"]:
-            click.echo(f"  {problem}", err=True)
+            click.echo(f"  {visible(problem)}", err=True)
     if not found:
-        click.echo(f"nothing to recover in {path}")
+        click.echo(f"nothing to recover in {visible(str(path))}")
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -53,7 +72,12 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _with_journal(folder: Path, depth: int) -> Iterator[Path]:
-    for entry in folder.iterdir():
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        warnings.warn(f"{folder} is left out: {error.strerror}", HoldfastWarning, stacklevel=2)
+        return
+    for entry in entries:
         if not entry.is_dir() or entry.is_symlink():
             continue
         if entry.name.endswith(_JOURNAL):

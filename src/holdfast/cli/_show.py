@@ -1,5 +1,6 @@
 """``holdfast show``: one run, or one experiment, at a glance."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import click
 from rich.text import Text
 
 from holdfast._text import short, visible
-from holdfast.cli._find import is_experiment, open_run
+from holdfast.cli._find import find, is_experiment, is_run
 from holdfast.cli._output import console, json_option, print_json, print_table, state_text
 from holdfast.errors import HoldfastError
 from holdfast.run import LogReader, facts_of
@@ -22,13 +23,14 @@ _LAST_LINES = 5
 def show(run: Path, as_json: bool) -> None:
     """Show a RUN: its state, parameters, metrics, contents and last messages.
 
-    RUN is a run directory, or the run id of one in this folder or ./outputs. For the folder of an
-    experiment, its table is shown.
+    RUN is a run directory, or the run id of one anywhere below ./outputs (or this folder, if there
+    is no ./outputs). Of an experiment, its table is shown.
     """
-    if is_experiment(run):
-        _show_experiment(run, as_json)
+    found = find(run, lambda path: is_run(path) or is_experiment(path), "run or experiment")
+    if is_experiment(found):
+        _show_experiment(found, as_json)
         return
-    reader = open_run(run)
+    reader = LogReader(found)
     if as_json:
         print_json(everything(reader))
     else:
@@ -40,8 +42,8 @@ def _show_experiment(path: Path, as_json: bool) -> None:
     if as_json:
         print_json(list(experiment.table()))
         return
-    click.echo(str(experiment))
-    print_table(experiment.table())
+    click.echo("\n".join(map(visible, str(experiment).split("\n"))))
+    print_table(experiment.table(), whole=("run_id",))
 
 
 def everything(run: LogReader) -> dict[str, Any]:
@@ -70,17 +72,27 @@ def metrics_of(run: LogReader) -> dict[str, Any]:
     return metrics if isinstance(metrics, dict) else {"metrics": metrics}
 
 
+def environment_of(run: LogReader) -> dict[str, Any]:
+    """Return what a run's metadata say of its environment, ``{}`` if they say nothing of use."""
+    environment = run.meta.get("environment")
+    return environment if isinstance(environment, dict) else {}
+
+
 def _print_run(run: LogReader) -> None:
     facts = facts_of(run)
     details: dict[str, str | Text] = {**facts, "state": state_text(facts["state"])}
-    try:
-        details["metrics"] = ", ".join(f"{k}={short(v)}" for k, v in metrics_of(run).items())
-        details["made by"] = _origin(run.meta.get("environment") or {})
-        details["attempts"] = ", ".join(str(attempt.path) for attempt in run.attempts)
-    except HoldfastError as error:
-        details["problem"] = str(error)
+    more: dict[str, Callable[[], str]] = {
+        "metrics": lambda: ", ".join(f"{k}={short(v)}" for k, v in metrics_of(run).items()),
+        "made by": lambda: _origin(environment_of(run)),
+        "attempts": lambda: ", ".join(str(attempt.path) for attempt in run.attempts),
+    }
+    for name, tell in more.items():
+        try:
+            details[name] = tell()
+        except (HoldfastError, OSError) as error:
+            details[name] = f"unreadable: {error}"
     out = console()
-    out.print(Text(f"Run {run.run_id}", style="bold"), Text(f"in {run.path}"))
+    out.print(Text(visible(f"Run {run.run_id}"), style="bold"), Text(visible(f"in {run.path}")))
     for name, text in details.items():
         if text:
             shown = text if isinstance(text, Text) else Text(visible(text))
@@ -89,20 +101,25 @@ def _print_run(run: LogReader) -> None:
 
 
 def _origin(environment: dict[str, Any]) -> str:
-    git = environment.get("git") or {}
+    git = environment.get("git")
+    git = git if isinstance(git, dict) else {}
     commit = str(git.get("commit", ""))[:10] + (
         " with uncommitted changes" if git.get("dirty") else ""
     )
     parts = [
-        f"{environment.get('user')} on {environment.get('host')}",
-        f"Python {environment.get('python')}",
+        f"{environment.get('user')} on {environment.get('host')}" if environment else "",
+        f"Python {environment.get('python')}" if environment else "",
         f"commit {commit}" if commit else "",
     ]
     return ", ".join(part for part in parts if part)
 
 
 def _print_end(run: LogReader) -> None:
-    lines = run.log_lines()[-_LAST_LINES:]
+    try:
+        lines = run.log_lines()[-_LAST_LINES:]
+    except (HoldfastError, OSError) as error:
+        click.echo(f"  last messages unreadable: {visible(str(error))}")
+        return
     if lines:
         click.echo("  last messages")
     for line in lines:

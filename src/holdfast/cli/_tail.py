@@ -39,7 +39,7 @@ def tail(run: Path, lines: int, follow: bool, stream: str | None, as_json: bool)
         if number >= skipped:
             _print(line, as_json)
     if not as_json:
-        click.echo(f"run {reader.run_id} is {reader.state}", err=True)
+        click.echo(f"run {visible(reader.run_id)} is {reader.state}", err=True)
 
 
 def _tail_stream(stream: "Stream", lines: int, follow: bool, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def _tail_stream(stream: "Stream", lines: int, follow: bool, as_json: bool) -> N
             fields = to_plain({"row": number, "value": row}, "row")
             click.echo(dump_json(fields, indent=0).decode().rstrip())
         else:
-            click.echo(f"{number}  {row}")
+            click.echo(f"{number}  " + "\n".join(map(visible, str(row).split("\n"))))
 
 
 def _print(line: LogLine, as_json: bool) -> None:

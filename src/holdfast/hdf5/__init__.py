@@ -4,6 +4,7 @@ This is the only room that imports h5py. How it works and why stands in
 ``design/007-checkpoint.md``.
 """
 
+from holdfast.hdf5._chunks import Compression
 from holdfast.hdf5._file import AppendFile
 from holdfast.hdf5._recover import Recovered, recover
 from holdfast.hdf5._rows import RowType, row_type_of
@@ -13,6 +14,7 @@ from holdfast.hdf5._stream import StreamWriter
 __all__ = [
     "AppendFile",
     "AppendReader",
+    "Compression",
     "Recovered",
     "RowType",
     "StreamWriter",

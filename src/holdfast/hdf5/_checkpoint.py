@@ -1,5 +1,6 @@
 """`Checkpointer`: moves rows from the journal into HDF5; runs on the HDF5 thread only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,9 @@ class Checkpointer:
         Its journal.
     names : Names
         What has which name.
+    check : callable
+        Raises a `StateError` if the journal's folder is not at its path any more; called before
+        anything is done by path.
 
     Attributes
     ----------
@@ -66,8 +70,12 @@ class Checkpointer:
         Lines of the catalogue that are not in the file yet.
     """
 
-    def __init__(self, path: Path, journal: JournalWriter, names: Names) -> None:
+    def __init__(
+        self, path: Path, journal: JournalWriter, names: Names, check: Callable[[], None]
+    ) -> None:
         self._path, self._journal, self._names = path, journal, names
+        self._check = check
+        self._shown: dict[str, int] = {}
         self._session: Session | None = None
         self._given_up: int | None = None
         self.streams: dict[str, Stored] = {}
@@ -80,10 +88,10 @@ class Checkpointer:
 
     def _open(self) -> Session:
         if self._session is None:
-            finish_commit(
-                self._path, self._journal.folder
-            )  # the last session may have ended within
-            self._session = Session(self._path, self._journal.folder)
+            self._check()
+            # The session before may have failed in the middle of a commit.
+            finish_commit(self._path, self._journal.folder)
+            self._session = Session(self._path, self._journal.folder, self._check)
         return self._session
 
     def adopt(self, name: str) -> Existing | None:
@@ -103,7 +111,9 @@ class Checkpointer:
             if name not in session.file:
                 return None
             try:
-                return _existing(session.file[name])
+                existing = _existing(session.file[name])
+                self._shown[name] = existing.full + len(existing.rest)
+                return existing
             finally:
                 if session.overlay.failure is not None:
                     self._throw_away()
@@ -117,6 +127,14 @@ class Checkpointer:
             name not in shown or stored.stream.length > shown[name].length
             for name, stored in list(self.streams.items())
         )
+
+    def missing(self) -> dict[str, int]:
+        """Return how many rows of each stream no commit has brought into the file."""
+        counts = {
+            name: stored.stream.length - self._shown.get(name, stored.stream.start)
+            for name, stored in list(self.streams.items())
+        }
+        return {name: count for name, count in counts.items() if count > 0}
 
     def run(self, *, final: bool, give_up: bool) -> None:
         """Bring everything published into the file.
@@ -132,7 +150,10 @@ class Checkpointer:
         ------
         OSError
             If the disk is full or fails; the next call does it all again.
+        StateError
+            If the journal's folder was moved or deleted.
         """
+        self._check()
         if final and self._session is None and not self.streams and not self.events:
             return
         if give_up and not final and self._given_up is None:
@@ -188,6 +209,7 @@ class Checkpointer:
             else:
                 waiting.append(event)  # a group is made only when no stream takes the name
         session.commit()
+        self._shown.update((name, dataset.length) for name, dataset in session.datasets.items())
         self.events[: len(events)] = waiting
 
     def _carry(self, generation: int) -> None:
@@ -199,6 +221,7 @@ class Checkpointer:
         for event in list(self.events):
             self._journal.note(event)
         self._journal.sync()
+        self._check()
         self._journal.discard(generation)
 
     def _add_block(self, stream: StreamWriter, first: int, rows: int) -> Block:

@@ -16,6 +16,22 @@ SMALLEST_CHUNK = 1 << 10
 SMALLEST_LIVE_CHUNK = 2 << 10
 """While a stream is written its length is not known yet; this bounds the chunks of a slow one."""
 
+_PLUGINS = (
+    "bitshuffle",
+    "blosc",
+    "blosc2",
+    "bzip2",
+    "fcidecomp",
+    "htj2k",
+    "lz4",
+    "sperr",
+    "sz",
+    "sz3",
+    "zfp",
+    "zstd",
+)
+"""Names that hdf5plugin has, to tell a misspelling where it is not installed."""
+
 ROW_A_CHUNK = 32 << 10
 """Rows of this size and more have a chunk each, so that one is read without its neighbours."""
 
@@ -109,6 +125,11 @@ def _plugin(name: str) -> Any:
     try:
         import hdf5plugin
     except ImportError:
+        if name not in _PLUGINS:
+            raise InvalidInputError(
+                f"compression {name!r} is unknown; choose among "
+                f"{listing(['gzip', 'lzf', *_PLUGINS])}"
+            ) from None
         raise MissingDependencyError(
             f"compression {name!r} is not gzip or lzf; others need hdf5plugin: "
             "pip install hdf5plugin"

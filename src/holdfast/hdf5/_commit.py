@@ -6,7 +6,7 @@ The order of steps and what each leaves stands in ``design/007-checkpoint.md``.
 import contextlib
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,11 +36,13 @@ class Committer:
         The file, open for reading and writing.
     folder : Path
         The folder for ``control`` and ``redo``.
+    check : callable
+        Raises if the folder is not this writer's any more, so that nothing may be done by path.
     """
 
-    def __init__(self, descriptor: int, folder: Path) -> None:
+    def __init__(self, descriptor: int, folder: Path, check: Callable[[], None]) -> None:
         self._descriptor = descriptor
-        self._folder = folder
+        self._folder, self._check = folder, check
         self._control = os.open(folder / CONTROL, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             # Random, so that a reader never takes this writer's number for that of one before.
@@ -63,11 +65,13 @@ class Committer:
             os.ftruncate(self._descriptor, overlay.size)
         os.fsync(self._descriptor)
         if overlay.patches:
+            self._check()  # the writes above may have taken long
             write_redo(self._folder, overlay.size, overlay.patches)
             self._publish(self._sequence + 1)
             apply_patches(self._descriptor, overlay.patches)
             os.fsync(self._descriptor)
             self._publish(self._sequence + 1)
+            self._check()  # else it could be another writer's; where ours was moved it does no harm
             os.unlink(self._folder / REDO)
         overlay.settle()
 

@@ -9,7 +9,7 @@ import numpy as np
 from holdfast.errors import FormatError
 from holdfast.hdf5._chunks import Compression, rows_per_chunk
 from holdfast.hdf5._overlay import Overlay
-from holdfast.hdf5._rows import TIME_UNIT, RowType
+from holdfast.hdf5._rows import TIME_UNIT, RowType, without_metadata
 
 
 class DatasetWriter:
@@ -178,7 +178,7 @@ def kind_of(dataset: Any) -> RowType:
     dtype = dataset.dtype
     if TIME_UNIT in dataset.attrs:
         dtype = np.dtype(dataset.attrs[TIME_UNIT])
-    return RowType(dtype, tuple(dataset.shape[1:]))
+    return RowType(without_metadata(dtype), tuple((dataset.shape or ())[1:]))
 
 
 def compression_of(dataset: Any) -> Compression:

@@ -1,5 +1,6 @@
 """`Engine`: the journal, the checkpoints and the end of one append file."""
 
+import contextlib
 import os
 import threading
 import time
@@ -24,6 +25,9 @@ T = TypeVar("T")
 
 SYNC_INTERVAL = 1.0
 """Seconds after which rows are brought to the disk, while power lasts."""
+
+ROOM_INTERVAL = 0.002
+"""Seconds between two looks whether the journal has room again."""
 
 _OTHERS = (CONTROL, REDO, SPARE, FRESH)
 
@@ -54,6 +58,8 @@ class Engine:
         What brings them into the file.
     ended : bool
         Whether rows are refused for good.
+    lost : bool
+        Whether the journal's folder was found moved or deleted: another writer may be at its path.
     """
 
     def __init__(
@@ -69,9 +75,11 @@ class Engine:
         self.path, self.every_call = path, every_call
         self._interval, self.journal_bytes = interval, journal_bytes
         self.guard = ForkGuard()
-        self.ended = False
+        self.ended = self.lost = False
         self._closed = self._wanted = self._placed = self._ready = False
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()
+        self._within_close = False
+        self._missing: dict[str, int] = {}
         self._checked = time.monotonic()
         folder = Path(journal_folder(str(path)))
         lock = WriterLock(folder)
@@ -82,7 +90,10 @@ class Engine:
                 _delete(path, folder)
             self.run(lambda: recover_locked(path, folder))
             journal = JournalWriter(folder, lock)
-            self.journal, self.checkpointer = journal, Checkpointer(path, journal, names)
+            self.journal, self.checkpointer = (
+                journal,
+                Checkpointer(path, journal, names, self._check_place),
+            )
             if path.exists():
                 self.run(self.checkpointer.open)
         except BaseException:
@@ -110,6 +121,31 @@ class Engine:
         self.guard.check(f"file {self.path}")
         if self.ended:
             raise StateError(f"{self.path} is closed; open it again to append")
+        if self.lost:
+            raise StateError(self._what_happened)
+
+    @property
+    def _what_happened(self) -> str:
+        return (
+            f"{self.path}: {self.journal.folder} was moved or deleted while this process appended "
+            "to it, so that no more rows are taken; rows that are not in the file yet are in the "
+            "journal, which `holdfast recover` brings in where it was moved to. Open the file again"
+        )
+
+    def _check_place(self) -> None:
+        """Raise a `StateError` where the journal's folder is not at its path any more.
+
+        Whatever is done by path would be done to another writer's files. Called on the HDF5 thread.
+        """
+        if self.journal.ending:
+            return  # a close that was interrupted has removed it
+        if not self.lost and not self.journal.lock.is_current():
+            self.lost = True
+            for stored in list(self.checkpointer.streams.values()):
+                stored.stream.turn()  # the next row needs a new block, and is refused
+            log.warning("%s", self._what_happened)
+        if self.lost:
+            raise StateError(self._what_happened)
 
     # The disk
 
@@ -125,7 +161,6 @@ class Engine:
             self._placed = True
 
     def _checkpoint(self, *, final: bool) -> None:
-        self._wanted = False
         self._checked = time.monotonic()
         give_up = self.journal.size >= self.journal_bytes
         self.checkpointer.run(final=final, give_up=give_up)
@@ -134,14 +169,25 @@ class Engine:
         try:
             self._checkpoint(final=False)
         except (OSError, HoldfastError) as error:
+            if self.lost:
+                return  # it has been said
             log.warning("%s: %s; its rows are kept in the journal", self.path, error)
+
+    def _make_room(self) -> None:
+        try:
+            self._checkpoint_quietly()
+        finally:
+            self._wanted = False
 
     def _tick(self) -> None:
         """Sync and checkpoint when it is time; called on the HDF5 thread when nothing else is."""
-        if self.ended or not self._ready:
+        if self.ended or self.lost or not self._ready:
             return
         try:
+            self._check_place()
             self.sync()
+        except StateError:
+            return
         except OSError as error:
             log.warning("%s: %s; its rows may not survive a power loss", self.path, error)
         due = time.monotonic() - self._checked >= self._interval
@@ -155,7 +201,7 @@ class Engine:
         self.check()
         if self.journal.size >= self.journal_bytes and not self._wanted:
             self._wanted = True
-            self._thread.submit(self._checkpoint_quietly)
+            self._thread.submit(self._make_room)
         previous = stream.blocks[-1] if stream.blocks else None
         first = previous.first + previous.count if previous else stream.start
         return self.journal.add_block(
@@ -163,9 +209,15 @@ class Engine:
         )
 
     def wait_for_room(self) -> None:
-        """Let a checkpoint catch up when the journal is at twice its size."""
-        if self._wanted and self.journal.size >= 2 * self.journal_bytes:
-            self.run(lambda: None)
+        """Let a checkpoint catch up when the journal is at twice its size.
+
+        No longer than until there is room, or the checkpoint that was asked for has failed.
+        """
+        self.guard.check(f"file {self.path}")  # a forked child has no thread to wait for
+        while self._wanted and self.journal.size >= 2 * self.journal_bytes:
+            if self._thread.is_current:  # a finaliser that appends
+                return
+            time.sleep(ROOM_INTERVAL)
 
     def published(self) -> None:
         """Bring rows to the disk at once if that was asked for."""
@@ -181,40 +233,85 @@ class Engine:
         ------
         OSError
             If the disk is full or fails; nothing is lost, call again.
+        StateError
+            If the journal's folder was moved or deleted; it is left alone.
         """
         with self._closing:
-            if self._closed:
-                return
-            if not self.ended:
-                self._end(list(streams))
-            self.run(self.checkpointer.close)
-            self.journal.close(keep=False, others=_OTHERS)
-            # Were the folder to come back after a power loss, its last redo record would undo what
-            # other programs have done to the file since.
-            fsync_path(self.path.parent)
-            self._closed = True
-            self._thread.join()
+            if self._within_close:
+                raise StateError(
+                    f"{self.path} was being closed when a signal handler or a finaliser closed it"
+                )
+            self._within_close = True
+            try:
+                if not self._closed:
+                    self._close(streams)
+            finally:
+                self._within_close = False
+
+    def _close(self, streams: Iterable[StreamWriter]) -> None:
+        if not self.ended:
+            self._end(list(streams))
+        with contextlib.suppress(StateError):
+            self.run(self._check_place)
+        self.run(self.checkpointer.close)
+        if self.lost:
+            self._leave()
+            raise StateError(f"{self._what_happened}. Not in the file: {_counted(self._missing)}")
+        self.journal.close(keep=False, others=_OTHERS)
+        # Were the folder to come back after a power loss, its last redo record would undo what
+        # other programs have done to the file since.
+        fsync_path(self.path.parent)
+        self._closed = True
+        self._thread.join()
+
+    def _leave(self) -> None:
+        """Let go of a journal that was moved or deleted, for `recover` to find."""
+        with contextlib.suppress(OSError):  # its folder is not where it was; its files are synced
+            self.journal.sync()
+        self.journal.close(keep=True)
+        self._closed = True
+        self._thread.join()
 
     def _end(self, streams: list[StreamWriter]) -> None:
         """Bring everything into the file, with no rows coming in between."""
         for stream in streams:
             stream.pause()
         try:
-            self.run(lambda: self._checkpoint(final=True))
+            self._bring_in()
         except BaseException:
             for stream in streams:
                 stream.resume()
             raise
+        self._missing = self.checkpointer.missing()
         self.ended = True
         for stream in streams:
             stream.end()
 
+    def _bring_in(self) -> None:
+        try:
+            self.run(lambda: self._checkpoint(final=True))
+        except StateError:
+            if not self.lost:
+                raise
+
+
+def _counted(missing: dict[str, int]) -> str:
+    parts = [f"{count} rows of {name!r}" for name, count in missing.items()]
+    return ", ".join(parts[:5]) + (", and others" if len(parts) > 5 else "") or "nothing"
+
 
 def _delete(path: Path, folder: Path) -> None:
+    """Delete the file and what a crash left of its journal.
+
+    Generations go from the newest down and before the file: what a kill in between leaves is the
+    file with its first rows, never rows without the file that they go on from.
+    """
+    names = sorted((name for name in os.listdir(folder) if name != "lock"), reverse=True)
+    for name in [n for n in names if n.endswith(".journal")]:
+        (folder / name).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
-    for name in os.listdir(folder):
-        if name != "lock":
-            (folder / name).unlink(missing_ok=True)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _undo(folder: Path, lock: WriterLock, journal: JournalWriter | None) -> None:

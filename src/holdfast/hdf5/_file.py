@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from holdfast._names import safe_name
 from holdfast._sync import Durability, SyncMode
-from holdfast.errors import InvalidInputError
+from holdfast.errors import InvalidInputError, StateError
 from holdfast.hdf5._attributes import attribute_event, declaration_event
 from holdfast.hdf5._checkpoint import Stored
 from holdfast.hdf5._chunks import Compression
@@ -272,7 +272,7 @@ class AppendFile:
         events.append(event)
         try:
             self._engine.journal.note(event)
-        except OSError:
+        except (OSError, StateError):
             if event in events:
                 events.remove(event)
             raise
@@ -313,8 +313,11 @@ class AppendFile:
         """
         if self._engine.guard:  # a forked child has nothing to close
             with self._mutex:
-                self._engine.close(self._streams.values())
-            no_longer_open(self)
+                try:
+                    self._engine.close(self._streams.values())
+                finally:
+                    if self._engine.ended:
+                        no_longer_open(self)
 
     @property
     def closed(self) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from holdfast._logging import log
+from holdfast.errors import StateError
 
 
 class Closable(Protocol):
@@ -40,6 +41,8 @@ def _close_all() -> None:
     for file in _open_files.copy():  # closing takes it out
         try:
             file.close()
+        except StateError as error:  # its folder was moved; the error says which rows are where
+            log.warning("%s", error)
         except Exception as error:  # noqa: BLE001 - the other files are still to be closed
             log.warning("%s: %s; its rows are kept in the journal", file.path, error)
 

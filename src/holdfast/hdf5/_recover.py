@@ -1,5 +1,6 @@
 """Recovery: bringing what a crashed writer left in a journal into its HDF5 file."""
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,8 +13,15 @@ from holdfast.hdf5._commit import finish_commit
 from holdfast.hdf5._rows import RowType
 from holdfast.hdf5._session import Session
 from holdfast.hdf5._thread import Hdf5Thread, collector_off
-from holdfast.journal import Journal, WriterLock, journal_folder, read_journal
-from holdfast.journal._format import PAGE, generation_number, unpack_generation
+from holdfast.journal import (
+    PAGE,
+    Journal,
+    WriterLock,
+    generation_number,
+    journal_folder,
+    read_journal,
+    unpack_generation,
+)
 
 ASIDE = ".damaged"
 """What the names of journal files end with that were damaged, and brought in as far as possible."""
@@ -78,7 +86,7 @@ def recover(path: str | os.PathLike[str]) -> Recovered:
     finally:
         thread.join()
     lock.remove()
-    if not os.listdir(folder):
+    with contextlib.suppress(OSError):  # not empty, or another recovery removed it
         folder.rmdir()
     fsync_path(file.parent)  # or a power loss could bring the journal back
     return done
@@ -120,7 +128,7 @@ def _beginning(path: Path) -> bytes:
 
 def _tidy(folder: Path, *, damaged: bool) -> None:
     """Remove a journal that was brought in; if it was damaged, put it aside for an expert."""
-    for name in os.listdir(folder):
+    for name in sorted(os.listdir(folder)):  # generations go in order
         if name.endswith(ASIDE) or name == "lock":
             continue
         if damaged and name.endswith(".journal"):

@@ -1,11 +1,13 @@
 """What a row may be: dtypes that HDF5 holds, and turning a value into a row of a stream."""
 
+import datetime as dt
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.ma import MaskedArray
 
 from holdfast.errors import InvalidInputError
 
@@ -13,6 +15,8 @@ DType = np.dtype[Any]
 TIME_UNIT = "holdfast_time_unit"
 """Attribute of a dataset that holds times as int64: NumPy's name of the dtype, ``<M8[ns]``."""
 
+
+_TIMES = (dt.date, dt.timedelta)  # a datetime is a date
 
 LARGEST_ROW = 1 << 32
 """A chunk of HDF5 is smaller than 4 GiB, and holds a row at least."""
@@ -61,6 +65,25 @@ class RowType:
         )
 
 
+def without_metadata(dtype: DType) -> DType:
+    """Return a dtype without what h5py attaches to it, which equality and `describe` stumble on."""
+    if dtype.names and dtype.fields is not None:
+        parts = [dtype.fields[name] for name in dtype.names]
+        described: Any = {
+            "names": list(dtype.names),
+            "formats": [without_metadata(part[0]) for part in parts],
+            "offsets": [part[1] for part in parts],
+            "itemsize": dtype.itemsize,
+        }
+        fields: DType = np.dtype(described)
+        return fields
+    if dtype.subdtype is not None:
+        repeated: Any = (without_metadata(dtype.base), dtype.shape)
+        array: DType = np.dtype(repeated)
+        return array
+    return np.dtype(dtype.str)
+
+
 def bytes_of(array: npt.NDArray[Any]) -> memoryview:
     """Return the bytes of a contiguous array, not copied."""
     if not array.nbytes:
@@ -90,13 +113,13 @@ def to_row_array(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
     InvalidInputError
         If its parts differ in length, or it has a dtype that HDF5 does not hold.
     """
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, MaskedArray):
         raise InvalidInputError(
             f"row of {name!r} has a mask, which HDF5 cannot hold; append its .filled(...) values, "
             "and its .mask under another name"
         )
     try:
-        array = np.asarray(value)
+        array = np.asarray(_as_numpy_time(value))
     except ValueError as error:
         raise InvalidInputError(
             f"row of {name!r} is ragged ({error}); pad it to one length, or append each part under "
@@ -110,6 +133,24 @@ def to_row_array(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
             "truth values, times, text, or structured rows of them"
         )
     return np.asarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def _as_numpy_time(value: Any) -> Any:
+    """Return times of Python as NumPy's, to the microsecond; everything else as it is.
+
+    A date becomes its midnight, so that a stream takes both.
+    """
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is not None:
+            value = value.astimezone(dt.UTC).replace(tzinfo=None)
+        return np.datetime64(value, "us")
+    if isinstance(value, dt.date):
+        return np.datetime64(value, "us")
+    if isinstance(value, dt.timedelta):
+        return np.timedelta64(value, "us")
+    if isinstance(value, list | tuple) and value and isinstance(value[0], _TIMES):
+        return [_as_numpy_time(item) for item in value]
+    return value
 
 
 def _holds(dtype: DType) -> bool:
@@ -128,7 +169,7 @@ def row_type_of(name: str, value: npt.ArrayLike) -> RowType:
         As `to_row_array`.
     """
     array = to_row_array(name, value)
-    dtype = array.dtype
+    dtype = without_metadata(array.dtype)
     if dtype.kind == "S" and dtype.itemsize == 0:
         dtype = np.dtype("S1")
     kind = RowType(dtype, array.shape)
@@ -171,8 +212,13 @@ def convert(name: str, kind: RowType, value: npt.ArrayLike, *, block: bool) -> n
         If the shape or the dtype does not fit.
     """
     array = to_row_array(name, value)
+    if block and array.ndim == 0:
+        raise InvalidInputError(
+            f"extend({name!r}) takes an array of rows of shape {kind.shape}, not one value; use "
+            "append() for one row"
+        )
     shape = array.shape[1:] if block else array.shape
-    if (block and array.ndim == 0) or shape != kind.shape:
+    if shape != kind.shape:
         what = "rows" if block else "a row"
         raise InvalidInputError(
             f"stream {name!r} has rows of shape {kind.shape}, not {what} of shape {shape}; append "
@@ -181,6 +227,12 @@ def convert(name: str, kind: RowType, value: npt.ArrayLike, *, block: bool) -> n
     if array.dtype == kind.dtype:
         return np.ascontiguousarray(array).reshape(array.shape)
     if not _casts(array, kind.dtype):
+        if kind.dtype.kind in "iu" and array.dtype.kind == "f":
+            raise InvalidInputError(
+                f"stream {name!r} holds {kind.dtype}, which its first row fixed, and "
+                f"{array.dtype} does not fit without loss; a first row of 0.0 instead of 0 makes "
+                "a stream of floats: begin one under another name"
+            )
         raise InvalidInputError(
             f"stream {name!r} holds {kind.dtype}, and {array.dtype} does not fit without loss; "
             f"append {kind.dtype} values, or use another name"
@@ -206,3 +258,16 @@ def _casts(array: npt.NDArray[Any], target: DType) -> bool:
     if target.kind in "mM":  # a coarser unit would lose the fraction
         return bool(np.can_cast(source, target, casting="safe"))
     return bool(np.can_cast(source, target, casting="same_kind"))
+
+
+def always_fit(kind: RowType) -> tuple[frozenset[type], tuple[int, int]]:
+    """Return types of values that always fit, and the least and largest integer that do."""
+    dtype = kind.dtype
+    if kind.shape or dtype.kind not in "fiub":
+        return frozenset(), (1, 0)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return frozenset([dtype.type]), (int(limits.min), int(limits.max))
+    python = {"f8": float, "b1": bool}.get(dtype.str[1:], dtype.type)
+    whole = 1 << 53 if dtype.str[1:] == "f8" else 0
+    return frozenset([dtype.type, python]), (-whole, whole) if whole else (1, 0)

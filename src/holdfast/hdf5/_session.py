@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 
 from holdfast._sync import fsync_path
-from holdfast.errors import IntegrityError, LockedError
+from holdfast.errors import FormatError, IntegrityError, LockedError, StateError
 from holdfast.hdf5._attributes import apply_event
 from holdfast.hdf5._chunks import Compression
 from holdfast.hdf5._commit import Committer
@@ -38,11 +39,13 @@ class Session:
         The file; made by the first commit if it does not exist.
     folder : Path
         The journal's folder.
+    check : callable, optional
+        Raises a `StateError` if the folder is not this writer's any more.
 
     Raises
     ------
     FormatError
-        If the file is not HDF5.
+        If the file is not HDF5, or has features that cannot be appended to.
     LockedError
         If another program has it open for writing.
     IntegrityError
@@ -55,8 +58,8 @@ class Session:
     A session that has raised is to be thrown away: what it had not committed is in the journal.
     """
 
-    def __init__(self, path: Path, folder: Path) -> None:
-        self.path, self._folder = path, folder
+    def __init__(self, path: Path, folder: Path, check: Callable[[], None] = lambda: None) -> None:
+        self.path, self._folder, self._check = path, folder, check
         self._committer: Committer | None = None
         self.datasets: dict[str, DatasetWriter] = {}
         exists = path.exists()
@@ -69,7 +72,7 @@ class Session:
             self.overlay = Overlay(self._descriptor, size)
             self.file = self._open("r+" if exists else "w")
             if exists:
-                self._committer = Committer(self._descriptor, self._folder)
+                self._committer = Committer(self._descriptor, self._folder, check)
         except BaseException:
             self.close()
             raise
@@ -80,6 +83,11 @@ class Session:
         except (OSError, RuntimeError, ValueError) as error:  # what h5py makes of damage
             if self.overlay.failure is not None:
                 raise self.overlay.failure from None
+            if _is_readable(self.path):
+                raise FormatError(
+                    f"{self.path} has features that nothing is appended to ({error}); make a copy "
+                    "with h5repack, or choose another name"
+                ) from None
             raise IntegrityError(
                 f"{self.path} cannot be opened as HDF5 ({error}); restore it from a copy"
             ) from None
@@ -134,11 +142,12 @@ class Session:
             os.ftruncate(self._descriptor, self.overlay.size)
         os.fsync(self._descriptor)
         if self._fresh is not None:
+            self._check()  # the writes above may have taken long
             os.rename(self._fresh, self.path)
             self._fresh = None
         fsync_path(self.path.parent)
         self.overlay.settle()
-        self._committer = Committer(self._descriptor, self._folder)
+        self._committer = Committer(self._descriptor, self._folder, self._check)
 
     def close(self) -> None:
         """Let go of everything; the state of the file is the last commit."""
@@ -152,9 +161,18 @@ class Session:
             self._committer.close()
             self._committer = None
         if self._fresh is not None:
-            with contextlib.suppress(OSError):  # the next session truncates it
+            with contextlib.suppress(OSError, StateError):  # the next session truncates it
+                self._check()
                 self._fresh.unlink()
             self._fresh = None
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        h5py.File(path, "r", locking=False).close()
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return True

@@ -20,8 +20,13 @@ from holdfast.hdf5._attributes import RESERVED, attribute_value
 from holdfast.hdf5._commit import FileState, file_state
 from holdfast.hdf5._main_file import DatasetIndex, MainIndex, read_main
 from holdfast.hdf5._rows import RowType
-from holdfast.journal import Journal, journal_folder, read_journal, writer_lives
-from holdfast.journal._format import generation_number
+from holdfast.journal import (
+    Journal,
+    generation_number,
+    journal_folder,
+    read_journal,
+    writer_lives,
+)
 
 PATIENCE = 30.0
 """Seconds to try for a moment at which no commit is being applied."""

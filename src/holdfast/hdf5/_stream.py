@@ -4,6 +4,7 @@ The hot path is a closure: its state lives in cells, which the interpreter reads
 attributes. Every path stores rows first and publishes the count after them.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from holdfast._process import ForkGuard
 from holdfast.errors import StateError
-from holdfast.hdf5._rows import RowType, bytes_of, convert
+from holdfast.hdf5._rows import RowType, always_fit, bytes_of, convert
 from holdfast.journal import MAPPED_ROW_BYTES, Block
 
 Format = Literal["d", "f", "q", "i", "h", "b", "Q", "I", "H", "B", "?"]
@@ -21,7 +22,7 @@ Format = Literal["d", "f", "q", "i", "h", "b", "Q", "I", "H", "B", "?"]
 # How a memoryview names a dtype, and the types of values that it stores as NumPy would.
 _FORMATS: "dict[str, tuple[Format, tuple[type, type]]]" = {
     "f8": ("d", (float, np.float64)),
-    "f4": ("f", (float, np.float32)),
+    "f4": ("f", (np.float32, np.float32)),
     "i8": ("q", (int, np.int64)),
     "i4": ("i", (int, np.int32)),
     "i2": ("h", (int, np.int16)),
@@ -32,6 +33,9 @@ _FORMATS: "dict[str, tuple[Format, tuple[type, type]]]" = {
     "u1": ("B", (int, np.uint8)),
     "b1": ("?", (bool, np.bool_)),
 }
+
+
+_LARGEST_F4 = float(np.finfo(np.float32).max)
 
 
 class BlockSource(Protocol):
@@ -73,7 +77,10 @@ class StreamWriter:
     """
 
     __slots__ = (
+        "_busy",
+        "_fitting",
         "_guard",
+        "_limits",
         "_paused",
         "_release",
         "_sealed",
@@ -95,10 +102,11 @@ class StreamWriter:
         self.lock = threading.RLock()
         self.blocks: list[Block] = []
         self._sealed = 0
-        self._paused = False
+        self._paused = self._busy = False
         self._guard = ForkGuard()
         self.append: Callable[[Any], None]
         self._release: Callable[[], None]
+        self._fitting, self._limits = always_fit(kind)
         scalar = _FORMATS.get(kind.dtype.str[1:]) if not kind.shape else None
         if scalar is not None and kind.dtype.isnative:
             self.append, self._release = _scalar_appender(self, *scalar)
@@ -110,6 +118,26 @@ class StreamWriter:
         """Absolute number of the row after the last."""
         with self.lock:
             return self.blocks[-1].first + self.blocks[-1].count if self.blocks else self.start
+
+    def check(self, value: Any) -> None:
+        """Raise what `append` raises for a value that does not fit, and store nothing.
+
+        Raises
+        ------
+        InvalidInputError
+            If its dtype or shape does not fit.
+        """
+        if type(value) in self._fitting:
+            return
+        if type(value) is int and self._limits[0] <= value <= self._limits[1]:
+            return
+        if (
+            isinstance(value, np.ndarray)
+            and value.dtype == self.kind.dtype
+            and value.shape == self.kind.shape
+        ):
+            return
+        convert(self.name, self.kind, value, block=False)
 
     def extend(self, rows: npt.ArrayLike) -> None:
         """Add a block of rows, all of them or, on an error, a first part.
@@ -126,24 +154,36 @@ class StreamWriter:
         if len(array):
             self.put(array)
 
-    def put(self, array: npt.NDArray[Any]) -> None:
-        """Add rows of exactly the stream's type."""
+    def put(self, array: npt.NDArray[Any], take: Callable[[Block], None] | None = None) -> None:
+        """Add rows of exactly the stream's type, and give the last block to `take`."""
         self._guard.check(f"stream {self.name!r}")
+        with self.lock:
+            # The lock lets in a signal handler of the same thread, which would get the same place.
+            if self._busy:
+                raise _reentered(self)
+            self._busy = True
+            try:
+                self._release()
+                self._put(array)
+                if take is not None:
+                    take(self.blocks[-1])
+            finally:
+                self._busy = False
+        self.source.published()
+
+    def _put(self, array: npt.NDArray[Any]) -> None:
+        if self._paused:
+            raise self._closing()
         content = bytes_of(array)
         done, width = 0, self.kind.nbytes
-        with self.lock:
-            self._release()
-            if self._paused:
-                raise self._closing()
-            while done < len(array):
-                block = self.blocks[-1] if len(self.blocks) > self._sealed else None
-                if block is None or block.count == block.capacity:
-                    block = self.new_block(len(array) - done)
-                rows = min(block.capacity - block.count, len(array) - done)
-                block.write(block.count, content[done * width : (done + rows) * width])
-                block.publish(block.count + rows)
-                done += rows
-        self.source.published()
+        while done < len(array):
+            block = self.blocks[-1] if len(self.blocks) > self._sealed else None
+            if block is None or block.count == block.capacity:
+                block = self.new_block(len(array) - done)
+            rows = min(block.capacity - block.count, len(array) - done)
+            block.write(block.count, content[done * width : (done + rows) * width])
+            block.publish(block.count + rows)
+            done += rows
 
     def new_block(self, rows: int = 1) -> Block:
         """Get the block for the next rows; the lock is held."""
@@ -207,7 +247,11 @@ class StreamWriter:
         """Make every append in a forked child take the way that refuses it."""
         # A thread that is no more may have held it.
         self.lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as threading does
-        self._release()
+        self._busy = False
+        with contextlib.suppress(
+            StateError
+        ):  # a thread was within `append`, which refuses for good
+            self._release()
 
     def read(self, start: int, stop: int) -> "bytes | memoryview":
         """Return the bytes of rows that are in blocks, by absolute numbers."""
@@ -230,6 +274,7 @@ def _scalar_appender(  # noqa: C901 - closures share cells, which is what makes 
     """Return ``append`` for scalars that a memoryview can store, and what drops its block."""
     lock, (one, other) = stream.lock, types
     third = int if code == "d" else one  # a float's memoryview casts integers as NumPy does
+    narrow = code == "f"  # a memoryview would store what is too large as infinite
     items: Any = None
     counter: Any = None
     row = capacity = 0
@@ -238,7 +283,12 @@ def _scalar_appender(  # noqa: C901 - closures share cells, which is what makes 
     def append(value: Any) -> None:
         nonlocal row, busy
         kind = type(value)
-        if kind is one or kind is other or kind is third:
+        if (
+            kind is one
+            or kind is other
+            or kind is third
+            or (narrow and kind is float and -_LARGEST_F4 <= value <= _LARGEST_F4)
+        ):
             with lock:
                 if busy:
                     raise _reentered(stream)
@@ -259,11 +309,7 @@ def _scalar_appender(  # noqa: C901 - closures share cells, which is what makes 
     def slow(value: Any) -> None:
         array = convert(stream.name, stream.kind, value, block=False)
         stream.source.wait_for_room()
-        with lock:
-            if busy:
-                raise _reentered(stream)
-            stream.put(array.reshape(1))
-            take(stream.blocks[-1])
+        stream.put(array.reshape(1), take)
 
     def take(fresh: Block) -> None:
         nonlocal items, counter, row, capacity
@@ -274,10 +320,12 @@ def _scalar_appender(  # noqa: C901 - closures share cells, which is what makes 
 
     def release() -> None:
         nonlocal items, counter, row, capacity
+        if busy:
+            raise _reentered(stream)
+        row = capacity = 0  # first: an interrupt may come before the others
         if items is not None:
             items.release()
         items = counter = None
-        row = capacity = 0
 
     return append, release
 
@@ -288,6 +336,9 @@ def _array_appender(  # noqa: C901 - closures share cells, which is what makes t
     """Return ``append`` for arrays and all other dtypes, and what drops its block."""
     lock, dtype, shape = stream.lock, stream.kind.dtype, stream.kind.shape
     large = stream.kind.nbytes >= MAPPED_ROW_BYTES
+    # Scalars of NumPy have a dtype and a shape like arrays; Python's complex has its only one.
+    scalar = dtype.type if not shape and not large else np.ndarray
+    python = complex if not shape and dtype == np.complex128 else np.ndarray
     block: Block | None = None
     rows: Any = None
     counter: Any = None
@@ -296,7 +347,10 @@ def _array_appender(  # noqa: C901 - closures share cells, which is what makes t
 
     def append(value: Any) -> None:
         nonlocal row, busy
-        if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape:
+        kind = type(value)
+        if (
+            (kind is np.ndarray or kind is scalar) and value.dtype == dtype and value.shape == shape
+        ) or kind is python is complex:
             with lock:
                 if busy:
                     raise _reentered(stream)
@@ -321,11 +375,7 @@ def _array_appender(  # noqa: C901 - closures share cells, which is what makes t
     def slow(value: Any) -> None:
         array = convert(stream.name, stream.kind, value, block=False)
         stream.source.wait_for_room()
-        with lock:
-            if busy:
-                raise _reentered(stream)
-            stream.put(array.reshape(1, *shape))
-            take(stream.blocks[-1])
+        stream.put(array.reshape(1, *shape), take)
 
     def take(fresh: Block) -> None:
         nonlocal block, rows, counter, row, capacity
@@ -337,7 +387,9 @@ def _array_appender(  # noqa: C901 - closures share cells, which is what makes t
 
     def release() -> None:
         nonlocal block, rows, counter, row, capacity
-        block = rows = counter = None
+        if busy:
+            raise _reentered(stream)
         row = capacity = 0
+        block = rows = counter = None
 
     return append, release

@@ -4,13 +4,48 @@ import contextlib
 import gc
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from holdfast._logging import log
 
 T = TypeVar("T")
+
+
+class Call(Generic[T]):
+    """A call on the thread, and what became of it.
+
+    A `concurrent.futures.Future` is not for programs with signals: an interrupt within its
+    condition leaves that locked, and the thread waits for it for ever when it sets the result.
+    """
+
+    __slots__ = ("_call", "_done", "_error", "_value")
+
+    def __init__(self, call: "Callable[[], T]") -> None:
+        self._call: Callable[[], T] | None = call
+        self._done = threading.Lock()
+        self._done.acquire()
+        self._value: T
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do it, on the thread."""
+        if self._call is None:
+            raise AssertionError
+        try:
+            self._value = self._call()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            self._error = error
+        self._call = None
+        self._done.release()
+
+    def result(self) -> T:
+        """Wait, and return what it returned or raise what it raised; to be asked for once."""
+        self._done.acquire()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return self._value
 
 
 class Hdf5Thread:
@@ -31,15 +66,15 @@ class Hdf5Thread:
 
     def __init__(self, tick: Callable[[], object], interval: float) -> None:
         self._tick, self.interval = tick, interval
-        self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
+        self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="holdfast-hdf5", daemon=True)
         self._thread.start()
 
-    def submit(self, call: "Callable[[], T]") -> "Future[T]":
-        """Run a call soon; its result or its exception is in the future."""
-        future: Future[T] = Future()
-        self._calls.put((call, future))
-        return future
+    def submit(self, call: "Callable[[], T]") -> "Call[T]":
+        """Run a call soon."""
+        work = Call(call)
+        self._calls.put(work)
+        return work
 
     def join(self) -> None:
         """Run what was submitted, then end."""
@@ -60,14 +95,8 @@ class Hdf5Thread:
                 continue
             if work is None:
                 return
-            call, future = work
-            try:
-                result = call()
-            except BaseException as error:  # noqa: BLE001 - it is raised where the future is asked
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-            del work, call, future
+            work.run()
+            del work
 
     def _idle(self) -> None:
         try:

@@ -4,7 +4,7 @@ What is in the files and why stands in ``design/006-journal.md``.
 """
 
 from holdfast.journal._block import Block
-from holdfast.journal._format import journal_folder
+from holdfast.journal._format import PAGE, generation_number, journal_folder, unpack_generation
 from holdfast.journal._generation import MAPPED_ROW_BYTES
 from holdfast.journal._lock import WriterLock, writer_lives
 from holdfast.journal._reader import Journal, read_journal
@@ -13,12 +13,15 @@ from holdfast.journal._writer import JournalWriter
 
 __all__ = [
     "MAPPED_ROW_BYTES",
+    "PAGE",
     "Block",
     "Journal",
     "JournalWriter",
     "Segment",
     "WriterLock",
+    "generation_number",
     "journal_folder",
     "read_journal",
+    "unpack_generation",
     "writer_lives",
 ]

@@ -83,8 +83,9 @@ class Generation:
         self._windows: list[tuple[int, mmap.mmap]] = []
         try:
             self._allocate(PAGE + SMALLEST_BLOCK)
-            self._tell_end(PAGE)
-            write_at(self._descriptor, pack_generation(number, self._nonce, boot_id()), 0)
+            header = pack_generation(number, self._nonce, boot_id())
+            # One write, so that whoever is killed leaves all of it or nothing.
+            write_at(self._descriptor, header.ljust(END_AT, b"\0") + pack_end(PAGE), 0)
         except BaseException:
             self.remove()
             raise

@@ -68,16 +68,28 @@ class WriterLock:
                 f"{folder} is being written by {_holder(self.path)}; close it there, or wait for "
                 "its end"
             )
-        if self._is_current():
+        if self.is_current():
             return True
         self.release()
         return False
 
-    def _is_current(self) -> bool:
+    def is_current(self) -> bool:
+        """Tell whether the lock's file is still at its path: its folder may be moved or deleted.
+
+        Raises
+        ------
+        OSError
+            If the disk fails, so that it cannot be told.
+        """
         try:
-            return os.stat(self.path).st_ino == os.fstat(self._descriptor).st_ino
-        except FileNotFoundError:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+        except (FileNotFoundError, NotADirectoryError):
             return False
+
+    @property
+    def held(self) -> bool:
+        """Whether the lock is still held by this object."""
+        return self._descriptor >= 0
 
     def remove(self) -> None:
         """Unlink the lock's file and let go."""

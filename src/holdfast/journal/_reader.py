@@ -6,7 +6,7 @@ look. A dead one does not: what does not fit together is damage, and is reported
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,8 +111,7 @@ def read_journal(folder: Path, *, live: bool | None = None) -> Journal | None:
         except FileNotFoundError:
             return None
         snapshot.read(file, last=number == max(numbers))
-    if numbers and max(numbers) - min(numbers) >= len(numbers):
-        snapshot.report(f"{folder}: files between {min(numbers)} and {max(numbers)} are missing")
+    snapshot.compare(folder, numbers)
     return snapshot.finish(folder)
 
 
@@ -192,6 +191,12 @@ class _Snapshot:
                 self._journal.events.append(event)
             else:
                 self._journal.streams[stream] = event
+
+    def compare(self, folder: Path, numbers: Collection[int]) -> None:
+        """Report generations that are missing: they are made in order, and given up in order."""
+        known = bool(self._journal.generations) and not self._journal.after_reboot
+        if known and max(numbers) - min(numbers) >= len(numbers):
+            self.report(f"{folder}: files between {min(numbers)} and {max(numbers)} are missing")
 
     def finish(self, folder: Path) -> Journal:
         journal = self._journal

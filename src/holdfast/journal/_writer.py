@@ -33,6 +33,11 @@ class JournalWriter:
     OSError
         If the folder cannot be written, or the disk is full.
 
+    Attributes
+    ----------
+    ending : bool
+        Whether `close` has begun, after which the folder may be gone.
+
     Notes
     -----
     Blocks are filled by their streams without asking the writer; it is asked for new blocks, for
@@ -47,6 +52,7 @@ class JournalWriter:
         self._mutex = threading.RLock()
         self._sync_lock = threading.RLock()
         self._busy = self._syncing = False
+        self.ending = False
         self._mapped = can_map(folder)
         self._definitions: dict[int, dict[str, Any]] = {}
         self._catalogue: Block | None = None
@@ -205,6 +211,8 @@ class JournalWriter:
             for generation in [g for g in self._old if g.number <= up_to]:
                 generation.remove()
                 self._old.remove(generation)
+                if self._old:  # in order on the disk, too: else rows seem missing in the middle
+                    fsync_path(self.folder)
 
     def sync(self) -> None:
         """Bring everything published to the disk.
@@ -244,6 +252,10 @@ class JournalWriter:
             Names of further files in the folder that go with it.
         """
         with self._sync_lock, self._mutex:
+            if self.ending and not (self.lock.held and self.lock.is_current()):
+                self.lock.release()
+                return  # an interrupted call gave the folder up: it may be another writer's
+            self.ending = True
             for generation in [*self._old, self._current]:
                 generation.close() if keep else generation.remove()
             self._old.clear()

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from holdfast._names import safe_name
+from holdfast._names import check_label, safe_name
 from holdfast._plain import dump_json, load_json, to_plain
 from holdfast.errors import FormatError, InvalidInputError
 
@@ -39,12 +39,13 @@ def check_column(name: object) -> None:
     Raises
     ------
     InvalidInputError
-        If it is no text, or the column that is Holdfast's.
+        If it is no text, empty, holds control characters, or is the column that is Holdfast's.
     """
     if not isinstance(name, str):
         raise InvalidInputError(
             f"a column of a record is named by text, not by {type(name).__name__}: {name!r}"
         )
+    check_label(name, "the column")
     if name == TIMESTAMP:
         raise InvalidInputError(
             f"the column {TIMESTAMP!r} is written by the record itself, as the time of save(); "
@@ -66,7 +67,11 @@ def encode(values: Mapping[str, Any], where: str) -> bytes:
     for name, value in values.items():
         simple = type(value) in _SIMPLE  # what nearly every value is: a third of the time saved
         plain[name] = value if simple else to_plain(value, f"{where}[{name!r}]")
-    return dump_json(plain, indent=0)
+    try:
+        return dump_json(plain, indent=0)
+    except ValueError:  # a whole number of too many digits, which is said with its place
+        to_plain(values, where)
+        raise
 
 
 def stamp(line: bytes) -> bytes:

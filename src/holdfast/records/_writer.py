@@ -1,19 +1,14 @@
 """`RecordWriter`, which appends rows to a table, and `Record`, in which one row is gathered."""
 
-import contextlib
-import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from holdfast._append import AppendedFile
 from holdfast._atomic import make_folder
 from holdfast._process import ForkGuard
 from holdfast._sync import Durability
 from holdfast.records._line import check_column, encode, stamp
-
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT
-_FLAGS |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class RecordWriter:
@@ -42,10 +37,7 @@ class RecordWriter:
         self._where = f"record {path.stem!r}"
         self._durability = durability
         self._guard = ForkGuard()
-        self._lock = threading.RLock()  # a signal handler may save in the middle of a save
-        self._descriptor: int | None = None
-        self._keep_open = True
-        self._seal = b""
+        self._file = AppendedFile(path)
 
     def row(self) -> "Record":
         """Return an empty row to be filled and saved, as often as wanted."""
@@ -81,70 +73,24 @@ class RecordWriter:
         self._guard.check(f"the table of records {self.path}")
         self._check()
         line = encode(values, self._where)
-        with self._lock:
-            self._write(stamp(line))
+        with self._file.lock:
+            if not self._file.is_open:
+                self._open()
+            self._file.append(stamp(line))
         self._durability.changed(self.path)
 
     def close(self) -> None:
         """Close the file; later rows open it anew, each for itself."""
         if self._guard:  # in a forked child the lock may be held by a thread that is not there
-            with self._lock:
-                self._keep_open = False
-                self._close()
+            self._file.close()
 
-    def _write(self, line: bytes) -> None:
-        descriptor = self._descriptor
-        if descriptor is None:
-            descriptor = self._open()
-        content = self._seal + line
-        try:
-            written = os.write(descriptor, content)
-            if written != len(content):
-                self._write_rest(descriptor, content, written)
-            self._seal = b""
-        finally:
-            if not self._keep_open:
-                self._close()
-
-    def _write_rest(self, descriptor: int, content: bytes, written: int) -> None:
-        """Go on after a write that a full disk cut short, or take back what it wrote."""
-        start = os.lseek(descriptor, 0, os.SEEK_CUR) - written
-        try:
-            while written < len(content):
-                written += os.write(descriptor, content[written:])
-        except OSError:
-            self._seal = b"\n"  # in case the next line fails: what is left must not glue to it
-            with contextlib.suppress(OSError):
-                os.ftruncate(descriptor, start)
-                self._seal = content[:1] if content[:1] == b"\n" else b""
-            raise
-
-    def _open(self) -> int:
+    def _open(self) -> None:
         new = not self.path.exists()
-        try:
-            descriptor = os.open(self.path, _FLAGS, 0o666)
-        except FileNotFoundError:
+        if new:
             make_folder(self.path.parent, self._durability)
-            descriptor = os.open(self.path, _FLAGS, 0o666)
-        self._descriptor = descriptor
+        self._file.open()
         if new:
             self._durability.renamed(self.path)
-        elif os.fstat(descriptor).st_size:
-            os.lseek(descriptor, -1, os.SEEK_END)
-            # A power loss, or a kill within a write of several pages, may have torn the last line.
-            # It is ended, not cut off: a file that only grows is safe to read meanwhile, and what
-            # is left of the row stays to be looked at.
-            self._seal = b"" if os.read(descriptor, 1) == b"\n" else b"\n"
-        return descriptor
-
-    def _close(self) -> None:
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            os.close(descriptor)
-
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):  # __init__ may have raised
-            self._close()
 
     def __repr__(self) -> str:
         return f"RecordWriter({str(self.path)!r})"

@@ -33,10 +33,13 @@ class Rows:
     ----------
     appenders : dict
         What appends to each stream that has begun.
+    stream_options : dict
+        Keywords for the run's `Streams`.
     """
 
     def __init__(self, path: Path, durability: Durability) -> None:
         self._path, self._durability = path, durability
+        self.stream_options: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._streams: Streams | None = None
         self._records: dict[str, RecordWriter] = {}
@@ -58,7 +61,7 @@ class Rows:
 
                 path = inside(self._path, f"{DATA}/{STREAMS}")
                 make_folder(path.parent, self._durability)
-                self._streams = Streams(path, sync=self._durability.mode)
+                self._streams = Streams(path, sync=self._durability.mode, **self.stream_options)
                 self.appenders = self._streams.appenders
             return self._streams
 
@@ -83,8 +86,13 @@ class Rows:
                 f"run {self._path} has ended, and takes no more rows; append before it is marked"
             )
 
-    def close(self) -> None:
+    def close(self, *, final: bool = True) -> None:
         """Bring all rows into their files; calling again does what could not be done.
+
+        Parameters
+        ----------
+        final : bool
+            Whether the run has ended even if this fails; otherwise it then takes rows again.
 
         Raises
         ------
@@ -93,10 +101,14 @@ class Rows:
         """
         with self._lock:
             self._ended = True
-            if self._streams is not None:
-                self._streams.close()
-            for writer in self._records.values():
-                writer.close()
+            try:
+                if self._streams is not None:
+                    self._streams.close()
+                for writer in self._records.values():
+                    writer.close()
+            except BaseException:
+                self._ended = final
+                raise
             self.appenders = {}
 
 
@@ -135,7 +147,7 @@ class Appends(ABC):
             If the run has ended, or this is a forked child.
         """
         put = self._rows.appenders.get(name)
-        if put is None:
+        if put is None or timestamps is not None:
             self._check()
             put = self._rows.streams().begin(name, value, timestamps=timestamps)
         put(value)
@@ -164,18 +176,13 @@ class Appends(ABC):
         Raises
         ------
         InvalidInputError, OSError, StateError
-            As `append`; streams named before the one that failed have their row.
+            As `append`. If a value does not fit, no stream has a row; after an ``OSError`` those
+            named before the one that failed do.
         """
         named = {**values, **kwargs} if values else kwargs
-        appenders = self._rows.appenders
-        if not appenders.keys() >= named.keys():
+        if not self._rows.appenders.keys() >= named.keys():
             self._check()
-            streams = self._rows.streams()
-            for name, value in named.items():
-                streams.begin(name, value)
-            appenders = self._rows.appenders
-        for name, value in named.items():
-            appenders[name](value)
+        self._rows.streams().log(named)
 
     def set_attributes(self, name: str = "", /, **attributes: Any) -> None:
         """Set attributes of a stream, such as ``units="m"``; of their file where no name is given.

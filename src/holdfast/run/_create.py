@@ -7,6 +7,7 @@ kill leaves.
 """
 
 import contextlib
+import errno
 import itertools
 import os
 import shutil
@@ -22,7 +23,7 @@ from holdfast._names import TEMPORARY_PREFIX
 from holdfast._process import this_process
 from holdfast._sync import Durability, fsync_path
 from holdfast.errors import AlreadyExistsError, FormatError, LockedError, StateError
-from holdfast.run._layout import ATTEMPTS, METADATA
+from holdfast.run._layout import ATTEMPTS, METADATA, run_id_of
 from holdfast.run._metadata import read_metadata, state_of, writer_of
 
 LOCK = ".runs.lock"
@@ -49,6 +50,14 @@ def create_run(path: Path, files: Mapping[str, bytes], durability: Durability) -
         raise AlreadyExistsError(
             f"run directory {path} exists already; choose another run id, or pass overwrite=True "
             "to replace it or retry=True to keep it as an earlier attempt"
+        ) from None
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise OSError(
+            error.errno,
+            f"cannot write run {run_id_of(path)} in {path.parent}: {str(error.strerror).lower()}; "
+            "choose another base_dir",
         ) from None
 
 
@@ -134,7 +143,10 @@ def _refuse_running(path: Path) -> None:
 
 
 def retry_run(
-    path: Path, files: Callable[[int], Mapping[str, bytes]], durability: Durability
+    path: Path,
+    files: Callable[[int], Mapping[str, bytes]],
+    durability: Durability,
+    let_go: Callable[[], None],
 ) -> int:
     """Make a run anew in its directory, with the files of the old attempt in ``attempts/<n>/``.
 
@@ -146,6 +158,8 @@ def retry_run(
         Given the number of the new attempt, returns what it begins with.
     durability : Durability
         When the changes reach the disk.
+    let_go : callable
+        Ends what this process still holds of the old attempt; called before its files are moved.
 
     Returns
     -------
@@ -165,6 +179,7 @@ def retry_run(
         number = _ended_attempt(path)
         if number != expected:
             fresh = files(number + 1)
+        let_go()  # its late rows and beats belong to the old attempt's files
         _set_aside(path, path / ATTEMPTS / str(number), fresh, durability)
         for name, content in fresh.items():
             if name != METADATA:

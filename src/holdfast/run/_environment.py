@@ -112,7 +112,8 @@ def git_diff() -> bytes | None:
         return None
     # What the user's git configuration does to a diff (colours, prefixes, tools) is undone.
     plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
-    return _git(state.root, "diff", "--binary", *plain, "HEAD")
+    # Not from HEAD, which may have moved since: the metadata name the commit that the patch fits.
+    return _git(state.root, "diff", "--binary", *plain, state.commit)
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:

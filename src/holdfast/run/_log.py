@@ -1,15 +1,13 @@
 """``log.txt``: one line a message, ``[YYYY-MM-DDTHH:MM:SS] LEVEL message``, appended whole."""
 
-import contextlib
 import logging
-import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast._append import AppendedFile
 from holdfast.errors import InvalidInputError
 
 _LINE = re.compile(r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\] (\S+) ?(.*)")
@@ -56,76 +54,23 @@ class LogWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.RLock()  # a signal handler may log in the middle of a write
-        self._descriptor: int | None = None
-        self._keep_open = True
-        self._file = _file_at(path)
+        self._file = AppendedFile(path)
 
     def write(self, line: LogLine) -> None:
         """Append one line."""
-        content = f"{line}\n".encode("utf-8", "backslashreplace")
-        with self._lock:
-            descriptor = self._open()
-            try:
-                _write_whole(descriptor, content)
-            finally:
-                if not self._keep_open:
-                    self._close()
+        self._file.append(f"{line}\n".encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
         """Close the file; later lines open it anew, each for itself."""
-        with self._lock:
-            self._keep_open = False
-            self._close()
+        self._file.close()
 
     def in_place(self) -> bool:
         """Whether the path still names the file that lines went to."""
-        return self._file is None or _file_at(self.path) == self._file
+        return self._file.in_place()
 
     def reopen(self) -> None:
         """Write later lines to whatever file the path names now."""
-        with self._lock:
-            self._close()
-            self._file = None
-
-    def _open(self) -> int:
-        if self._descriptor is None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-            self._descriptor = os.open(self.path, flags, 0o666)
-            self._file = _file_at(self._descriptor)
-        return self._descriptor
-
-    def _close(self) -> None:
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            os.close(descriptor)
-
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError):
-            self._close()
-
-
-def _file_at(place: Path | int) -> tuple[int, int] | None:
-    try:
-        status = os.stat(place)
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _write_whole(descriptor: int, content: bytes) -> None:
-    """Write one line or nothing: a full disk may take part of it, which is cut off again."""
-    written = os.write(descriptor, content)
-    if written == len(content):
-        return
-    end = os.lseek(descriptor, 0, os.SEEK_CUR)
-    try:
-        while written < len(content):
-            written += os.write(descriptor, content[written:])
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, end - written)
-        raise
+        self._file.reopen()
 
 
 class CaptureHandler(logging.Handler):

@@ -5,38 +5,32 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from holdfast._atomic import make_folder, replace_bytes, replacing
+from holdfast._atomic import make_folder, replacing
 from holdfast._names import inside, safe_component, safe_name
 from holdfast._plain import dump_json, fields_as_value, fields_to_plain, from_plain
 from holdfast._sync import Durability, SyncMode, fsync_path
-from holdfast.errors import StateError
+from holdfast.errors import HoldfastError, StateError
 from holdfast.run._appends import Appends, Rows
 from holdfast.run._environment import git_diff, packages
 from holdfast.run._failure import SIGTERM_REASON, reason_of, require_main_thread, traceback_of
-from holdfast.run._layout import (
-    ARTIFACTS,
-    DATA,
-    LOG,
-    METADATA,
-    PARAMS,
-    PLOTS,
-    PREFIX,
-)
-from holdfast.run._log import make_line
+from holdfast.run._layout import ARTIFACTS, DATA, LOG, METADATA, PARAMS, PLOTS, PREFIX, file_of
+from holdfast.run._log import LogLine, make_line
 from holdfast.run._metadata import Status, check_fields, first_metadata, now, read_metadata
+from holdfast.run._notes import Notes
 from holdfast.run._params import dump_params, params_to_plain
 from holdfast.run._reader import LogReader
 from holdfast.run._saves import Saves
 from holdfast.run._session import begin
+from holdfast.run._summary import glance
 
 
-class Logbook(Saves, Appends):
+class Logbook(Saves, Appends, Notes):
     """Writes one run into a directory of its own, ``<base_dir>/log_<run_id>``.
 
     As a context manager it marks the run complete at the end, or failed with the traceback when the
@@ -68,6 +62,8 @@ class Logbook(Saves, Appends):
         Mark the run failed on SIGTERM, then do what the process did on SIGTERM before.
     save_diff : bool
         Keep the uncommitted changes of the program's git work tree in ``artifacts/git_diff.patch``.
+    stream_options : mapping, optional
+        Keywords for the run's streams: ``compression``, ``interval``, ``journal_bytes``.
 
     Raises
     ------
@@ -106,6 +102,7 @@ class Logbook(Saves, Appends):
         capture_logging: bool = False,
         handle_sigterm: bool = False,
         save_diff: bool = False,
+        stream_options: Mapping[str, Any] | None = None,
     ) -> None:
         if handle_sigterm:
             require_main_thread()
@@ -120,6 +117,7 @@ class Logbook(Saves, Appends):
         self._session = begin(
             self.path, self._first_files, self._durability, overwrite=overwrite, retry=retry
         )
+        self._rows.stream_options.update(stream_options or {})
         try:
             self._equip(
                 preallocate=preallocate,
@@ -189,7 +187,10 @@ class Logbook(Saves, Appends):
         return self.path / ARTIFACTS
 
     def __repr__(self) -> str:
-        return f"Logbook({self.run_id!r}, {self._meta['status']}, {str(self.path)!r})"
+        try:
+            return glance(LogReader(self.path), "Logbook")
+        except (HoldfastError, OSError) as error:  # the folder was moved away, say
+            return f"Logbook({self.run_id!r}, {error})"
 
     def _repr_html_(self) -> str:
         return LogReader(self.path)._repr_html_()
@@ -263,19 +264,27 @@ class Logbook(Saves, Appends):
         with self._writing():
             self._save_meta(self._meta | plain)
 
-    def _save_meta(self, meta: dict[str, Any]) -> None:
-        replace_bytes(inside(self.path, METADATA), dump_json(meta), self._durability)
+    def _save_meta(self, meta: dict[str, Any], line: LogLine | None = None) -> None:
+        with replacing(inside(self.path, METADATA), self._durability) as file:
+            file.write(dump_json(meta))
+            if line is not None:
+                # Logged between the two, as a save is: the log never says what the metadata do not.
+                file.flush()
+                self._session.write(line)
         self._meta = meta
 
-    # Saves, the rest of which is in `Saves`
+    # Saves, the rest of which is in `Saves`, and messages, which are in `Notes`
 
     @contextmanager
     def _saving(self, folder: str, name: str, ending: str, detail: str = "") -> Iterator[BinaryIO]:
         """Open the file of a save, which appears under its name when the block ends well."""
         self._session.check()
-        relative = f"{folder}/{safe_name(name, 'name', suffix=ending)}{ending}"
-        with self._replacing(relative, detail) as file:
+        with self._replacing(file_of(folder, name, ending), detail) as file:
             yield file
+
+    def _write_line(self, line: LogLine) -> None:
+        self._session.check()
+        self._session.write(line)
 
     @contextmanager
     def _replacing(self, relative: str, detail: str = "") -> Iterator[BinaryIO]:
@@ -285,37 +294,6 @@ class Logbook(Saves, Appends):
             # old file stays.
             file.flush()
             self._session.write(make_line(f"saved {relative} {detail}".rstrip(), "INFO"))
-
-    # The log
-
-    def note(self, msg: object, level: str | int = "INFO") -> None:
-        """Append a message to ``log.txt``.
-
-        Parameters
-        ----------
-        msg : object
-            Its text; further lines of it are indented.
-        level : str or int
-            One word, or a level of ``logging``.
-        """
-        self._session.check()
-        self._session.write(make_line(msg, level))
-
-    def debug(self, msg: object) -> None:
-        """Append a message of level DEBUG."""
-        self.note(msg, "DEBUG")
-
-    def info(self, msg: object) -> None:
-        """Append a message of level INFO."""
-        self.note(msg, "INFO")
-
-    def warning(self, msg: object) -> None:
-        """Append a message of level WARNING."""
-        self.note(msg, "WARNING")
-
-    def error(self, msg: object) -> None:
-        """Append a message of level ERROR."""
-        self.note(msg, "ERROR")
 
     # The end of a run
 
@@ -356,8 +334,7 @@ class Logbook(Saves, Appends):
                 "environment": kept["environment"] | {"packages": packages()},
             }
             level = "INFO" if status == "complete" else "ERROR"
-            self._session.write(make_line(message, level))
-            self._save_meta(kept | ended | fields)
+            self._save_meta(kept | ended | fields, make_line(message, level))
             self._session.release()
         if self._callback is not None:
             self._callback(self)
@@ -372,7 +349,7 @@ class Logbook(Saves, Appends):
             # are in the journal, where readers and the next writer find them.
             return None
         try:
-            self._rows.close()
+            self._rows.close(final=status != "complete")
         except OSError as error:
             if status == "complete":
                 raise

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from holdfast._names import inside
 from holdfast._plain import load_json, to_plain
@@ -82,6 +82,11 @@ def read_metadata(run: Path) -> dict[str, Any]:
     if not isinstance(meta, dict) or not isinstance(meta.get("status"), str):
         raise FormatError(
             f"{path} holds no run's metadata (an object with a status); restore it from a copy"
+        )
+    if meta["status"] not in get_args(Status):
+        raise FormatError(
+            f"{path} has the unknown status {meta['status']!r}; was it written by a later version "
+            "of Holdfast? Read it with that"
         )
     return meta
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from holdfast._names import inside
+from holdfast._names import check_label, inside
 from holdfast._plain import (
     dump_json,
     fields_as_value,
@@ -55,12 +55,16 @@ def params_to_plain(params: Any) -> dict[str, Any]:
     Raises
     ------
     InvalidInputError
-        If it is no mapping or dataclass instance, or a value has no plain form.
+        If it is no mapping or dataclass instance, a value has no plain form, or a name is empty or
+        holds control characters.
     """
     if params is None:
         return {}
     if isinstance(params, Mapping):
-        return fields_to_plain(params, "params")
+        fields = fields_to_plain(params, "params")
+        for name in fields:
+            check_label(name, "the parameter name")
+        return fields
     plain = to_plain(params, "params")
     if not isinstance(plain, dict):
         raise InvalidInputError(

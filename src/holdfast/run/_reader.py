@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from holdfast._names import TEMPORARY_PREFIX, inside, listing, nearest, safe_name
+from holdfast._names import inside, listing, nearest, safe_name
 from holdfast._plain import load_json
 from holdfast.errors import (
     FormatError,
+    HoldfastError,
     HoldfastWarning,
     InvalidInputError,
     MissingFileError,
@@ -18,6 +19,7 @@ from holdfast.errors import (
 )
 from holdfast.records import Records, record_file
 from holdfast.run._arrays import Array, load_npy, load_npz, npz_members
+from holdfast.run._files import entries, files
 from holdfast.run._layout import (
     ARTIFACTS,
     ATTEMPTS,
@@ -32,7 +34,7 @@ from holdfast.run._layout import (
 from holdfast.run._log import LogLine, follow_log, read_log
 from holdfast.run._metadata import State, read_metadata, state_of
 from holdfast.run._params import load_params
-from holdfast.run._summary import summary_html, summary_text
+from holdfast.run._summary import glance, summary_html, summary_text
 
 if TYPE_CHECKING:
     from holdfast.streams import Stream, StreamsReader
@@ -69,7 +71,7 @@ class LogReader:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # so that a later change of folder does not matter
         if not self.path.is_dir():
             raise MissingFileError(f"there is no run directory {self.path}; check the path")
         if not (self.path / METADATA).is_file():
@@ -82,10 +84,10 @@ class LogReader:
 
     @property
     def run_id(self) -> str:
-        """The run id; where metadata are damaged, what the folder's name tells."""
+        """The run id; where metadata cannot be read, what the folder's name tells."""
         try:
             return str(self.meta.get("run_id", run_id_of(self.path)))
-        except FormatError:
+        except (HoldfastError, OSError):
             return run_id_of(self.path)
 
     @property
@@ -125,7 +127,7 @@ class LogReader:
     @property
     def attempts(self) -> "list[LogReader]":
         """Earlier attempts at this run, oldest first."""
-        numbers = [int(e) for e in _entries(self.path / ATTEMPTS) if e.isdigit()]
+        numbers = [int(e) for e in entries(self.path / ATTEMPTS) if e.isdigit()]
         paths = [self.path / ATTEMPTS / str(number) for number in sorted(numbers)]
         return [LogReader(path) for path in paths if (path / METADATA).is_file()]
 
@@ -138,7 +140,7 @@ class LogReader:
         A damaged bundle is left out with a `HoldfastWarning`.
         """
         names = []
-        for name in _files(self.path / DATA):
+        for name in files(self.path / DATA):
             if name.endswith(".npy"):
                 names.append(name.removesuffix(".npy"))
             elif name.endswith(".npz"):
@@ -161,12 +163,12 @@ class LogReader:
     @property
     def artifact_files(self) -> list[str]:
         """Names of all artifacts of every kind, sorted, with their endings."""
-        return sorted(_files(self.path / ARTIFACTS))
+        return sorted(files(self.path / ARTIFACTS))
 
     @property
     def plots(self) -> list[str]:
         """File names of all plots, sorted."""
-        return sorted(_files(self.path / PLOTS))
+        return sorted(files(self.path / PLOTS))
 
     @property
     def streams(self) -> list[str]:
@@ -199,7 +201,7 @@ class LogReader:
     @property
     def record_scopes(self) -> list[str]:
         """Names of all tables of records, sorted."""
-        names = _files(self.path / RECORDS)
+        names = files(self.path / RECORDS)
         return [name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl")]
 
     def records(self, scope: str = "default") -> Records:
@@ -348,7 +350,7 @@ class LogReader:
     # How it looks
 
     def __repr__(self) -> str:
-        return f"LogReader({str(self.path)!r})"
+        return glance(self, "LogReader")
 
     def __str__(self) -> str:
         return summary_text(self)
@@ -375,20 +377,3 @@ class LogReader:
                 f"run {self.path} has no {kind} {name!r}; it holds {listing(there)}"
                 f"{nearest(name, there)}"
             )
-
-
-def _entries(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []
-
-
-def _files(folder: Path) -> list[str]:
-    """Return the files below a folder as names with ``/``, those being written left out."""
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [f for f in folders if not f.startswith(TEMPORARY_PREFIX)]
-        below = Path(place).relative_to(folder)
-        found += [(below / n).as_posix() for n in names if not n.startswith(TEMPORARY_PREFIX)]
-    return sorted(found)

@@ -139,7 +139,8 @@ class Session:
         self._log.close()
 
     def _beat(self) -> None:
-        os.utime(self._log.path)
+        if self._log.in_place():  # the folder may hold another run by now, maybe a dead one
+            os.utime(self._log.path)
 
 
 def _mark(meta: dict[str, Any]) -> tuple[Any, Any, Identity | None]:
@@ -195,7 +196,7 @@ def begin(
     """
     with _sessions.lock:
         if retry and (path / METADATA).exists():
-            retry_run(path, first_files, durability)
+            retry_run(path, first_files, durability, lambda: _sessions.supersede(path))
         elif overwrite:
             _sessions.supersede(path)  # its rows must not end up in the new run's files
             replace_run(path, first_files(1), durability)

@@ -1,10 +1,13 @@
 """A run at a glance: as text for a terminal, as HTML for a notebook."""
 
 import html
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from holdfast._text import duration, short
-from holdfast.errors import FormatError
+from holdfast._text import duration, short, visible
+from holdfast.errors import HoldfastError
+from holdfast.run._files import files
+from holdfast.run._layout import DATA
 
 if TYPE_CHECKING:
     from holdfast.run._reader import LogReader
@@ -19,36 +22,76 @@ _COLOURS = {
 
 
 def facts_of(run: "LogReader") -> dict[str, str]:
-    """Return what is worth saying of a run, in the order of saying it."""
+    """Return what is worth saying of a run, in the order of saying it, safe to print.
+
+    What cannot be read has its problem in its place.
+    """
     try:
         meta, state = run.meta, run.state
-    except FormatError as error:
-        return {"state": "unreadable", "problem": str(error)}
+    except (HoldfastError, OSError) as error:
+        return {"state": "unreadable", "problem": visible(str(error))}
     facts: dict[str, str] = {"state": state}
     facts["started"] = str(meta.get("start_time", "?"))[:19].replace("T", " ")
     if isinstance(meta.get("runtime_sec"), int | float):
         facts["runtime"] = duration(meta["runtime_sec"])
     if "failure_reason" in meta:
         facts["reason"] = str(meta["failure_reason"])
-    facts |= _contents(run)
-    return {name: text for name, text in facts.items() if text}
+    facts |= {name: _told(tell) for name, tell in _contents(run).items()}
+    return {name: visible(text) for name, text in facts.items() if text}
 
 
-def _contents(run: "LogReader") -> dict[str, str]:
-    try:
-        params = run.params
-    except FormatError as error:
-        return {"params": str(error)}
+def _contents(run: "LogReader") -> dict[str, Callable[[], str]]:
     return {
-        "params": ", ".join(f"{k}={short(v)}" for k, v in params.items()),
-        "arrays": ", ".join(run.arrays),
-        "streams": ", ".join(f"{name} ({len(run.stream(name))} rows)" for name in run.streams),
-        "records": ", ".join(
-            f"{name} ({len(run.records(name))} rows)" for name in run.record_scopes
+        "params": lambda: ", ".join(f"{k}={short(v)}" for k, v in run.params.items()),
+        "arrays": lambda: ", ".join(run.arrays),
+        "streams": lambda: ", ".join(
+            f"{name} ({_told(lambda n=name: f'{len(run.stream(n))} rows')})"  # type: ignore[misc]
+            for name in run.streams
         ),
-        "artifacts": ", ".join(run.artifact_files),
-        "plots": ", ".join(run.plots),
+        "records": lambda: ", ".join(
+            f"{name} ({_told(lambda n=name: f'{len(run.records(n))} rows')})"  # type: ignore[misc]
+            for name in run.record_scopes
+        ),
+        "artifacts": lambda: ", ".join(run.artifact_files),
+        "plots": lambda: ", ".join(run.plots),
     }
+
+
+def _told(tell: Callable[[], str]) -> str:
+    """Return what is told, or why it cannot be: one damaged thing does not hide the others."""
+    try:
+        return tell()
+    except (HoldfastError, OSError) as error:
+        return f"unreadable: {error}"
+
+
+def glance(run: "LogReader", kind: str) -> str:
+    """Return one line: run id, state, parameters, and how many of each thing a run holds."""
+    try:
+        state: str = run.state
+    except (HoldfastError, OSError):
+        return f"{kind}({run.run_id!r}, unreadable, {str(run.path)!r})"
+    params = _told(lambda: ", ".join(f"{visible(k)}={short(v)}" for k, v in run.params.items()))
+    parts = [repr(run.run_id), state, short(params, most=80), *_counts(run)]
+    return f"{kind}({', '.join(part for part in parts if part)})"
+
+
+def _counts(run: "LogReader") -> Iterator[str]:
+    held: dict[str, Callable[[], list[str]]] = {
+        "array": lambda: [n for n in files(run.path / DATA) if n.endswith((".npy", ".npz"))],
+        "stream": lambda: run.streams,
+        "table": lambda: run.record_scopes,
+        "artifact": lambda: run.artifact_files,
+        "plot": lambda: run.plots,
+    }
+    for name, names in held.items():
+        try:
+            count = len(names())
+        except (HoldfastError, OSError):
+            yield f"{name}s unreadable"
+            continue
+        if count:
+            yield f"{count} {name}{'s' if count > 1 else ''}"
 
 
 def summary_text(run: "LogReader") -> str:
@@ -56,7 +99,7 @@ def summary_text(run: "LogReader") -> str:
     facts = facts_of(run)
     width = max(map(len, facts))
     lines = [f"  {name:<{width}}  {text}" for name, text in facts.items()]
-    return "\n".join([f"Run {run.run_id} in {run.path}", *lines])
+    return "\n".join([visible(f"Run {run.run_id} in {run.path}"), *lines])
 
 
 def summary_html(run: "LogReader") -> str:

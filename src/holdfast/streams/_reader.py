@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any, Self
 
 import numpy as np
@@ -249,8 +250,20 @@ class Stream:
             return pd.DataFrame(rows, index=index)
         return pd.Series(rows, index=index, name=self.name)
 
+    def _repr_html_(self) -> str:
+        shape, attrs = " x ".join(map(str, self.shape)), self.attrs
+        shown = [(key, value) for key, value in attrs.items() if key != HAS_TIME]
+        lines = [f"<b>{escape(self.name)}</b>: {shape}, {escape(str(self.dtype))}"]
+        lines += [f"{escape(key)}: {escape(_short(value))}" for key, value in shown[:10]]
+        return f"<div>{'<br>'.join(lines)}</div>"
+
     def __repr__(self) -> str:
         return f'<HDF5 dataset "{self.name}": shape {self.shape}, type "{self.dtype.str}">'
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _fitted(times: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:

@@ -1,5 +1,6 @@
 """`Streams`: writes named streams of rows into one file."""
 
+import contextlib
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from holdfast._sync import SyncMode
 from holdfast.errors import InvalidInputError, StateError
-from holdfast.hdf5 import AppendFile, RowType, row_type_of
+from holdfast.hdf5 import AppendFile, Compression, RowType, StreamWriter, row_type_of
 from holdfast.streams._names import HAS_TIME, time_of
 
 _TIME = np.dtype("<M8[ns]")
@@ -47,6 +48,10 @@ class Streams:
         If another process writes the file.
     FormatError
         If it is not HDF5.
+    InvalidInputError
+        If the compression is unknown.
+    MissingDependencyError
+        If it needs hdf5plugin, which is not installed.
     """
 
     def __init__(
@@ -62,10 +67,12 @@ class Streams:
         interval: float = 5.0,
         journal_bytes: int = 256 << 20,
     ) -> None:
+        Compression.of(compression, compression_opts, shuffle=shuffle)  # now, not at the first row
         key = os.path.abspath(path)
         older = _open_here.get(key)
         if mode == "w" and older is not None:
-            older.close()  # a notebook's cell that is run again still holds the file
+            with contextlib.suppress(StateError):  # its folder was deleted: nothing is in the way
+                older.close()  # a notebook's cell that is run again still holds the file
         self.file = AppendFile(
             path, mode, sync=sync, interval=interval, journal_bytes=journal_bytes
         )
@@ -77,6 +84,8 @@ class Streams:
         self._timestamps = timestamps
         _open_here[key] = self
         self._mutex = threading.RLock()
+        self._timed: dict[str, _Timed] = {}
+        self._checks: dict[str, Callable[[Any], None]] = {}
         self.appenders: dict[str, Callable[[Any], None]] = {}
 
     @property
@@ -109,12 +118,31 @@ class Streams:
         put(value)
 
     def log(self, values: Mapping[str, npt.ArrayLike]) -> None:
-        """Append one row to each of several streams; new names are checked before any row."""
-        puts = [
-            (self.appenders.get(n) or self.begin(n, value), value) for n, value in values.items()
-        ]
-        for put, value in puts:
-            put(value)
+        """Append one row to each of several streams, all of them or, if a value does not fit, none.
+
+        Raises
+        ------
+        InvalidInputError, OSError, StateError
+            As `append`; after an ``OSError`` streams named before the one that failed have a row.
+        """
+        appenders, checks = self.appenders, self._checks
+        if not appenders.keys() >= values.keys():
+            self._begin_all(values)
+        if len(values) > 1:
+            for name, value in values.items():
+                checks[name](value)
+        for name, value in values.items():
+            appenders[name](value)
+
+    def _begin_all(self, values: Mapping[str, npt.ArrayLike]) -> None:
+        """Begin the streams that are new, once every value is known to make a row."""
+        self._refuse_after_end()
+        new = {n: row_type_of(n, v) for n, v in values.items() if n not in self.appenders}
+        for name, value in values.items():
+            if name not in new:
+                self._checks[name](value)
+        for name, kind in new.items():
+            self._begin(name, kind)
 
     def extend(self, name: str, rows: npt.ArrayLike) -> None:
         """Append several rows: an array whose first axis counts them.
@@ -129,10 +157,11 @@ class Streams:
             if not kind.shape:
                 raise InvalidInputError(f"extend({name!r}) takes rows; append() takes one value")
             self._begin(name, RowType(kind.dtype, kind.shape[1:]))
-        stream = self.file.stream(name)
-        stream.extend(rows)
-        if time_of(name) in self.appenders:
-            _pad_times(self.file, name, now=True)
+        timed = self._timed.get(name)
+        if timed is not None:
+            timed.extend(rows)
+        else:
+            self.file.stream(name).extend(rows)
 
     def begin(
         self, name: str, value: npt.ArrayLike, *, timestamps: bool | None = None
@@ -147,10 +176,25 @@ class Streams:
             Its first row, which is not appended.
         timestamps : bool, optional
             Whether a new stream keeps the time of each row; as the constructor said if left out.
+
+        Raises
+        ------
+        InvalidInputError
+            If the value cannot be a row, or `timestamps` comes after a stream's first row.
+        StateError
+            If the file is closed.
         """
+        put = self.appenders.get(name)
+        if put is not None:
+            if timestamps and name not in self._timed:
+                raise _too_late(name)
+            return put
+        self._refuse_after_end()
+        return self._begin(name, row_type_of(name, value), timestamps=timestamps)
+
+    def _refuse_after_end(self) -> None:
         if self.file.closed:
             raise StateError(f"{self.file.path} is closed; open it again to append")
-        return self._begin(name, row_type_of(name, value), timestamps=timestamps)
 
     def _begin(
         self, name: str, kind: RowType, *, timestamps: bool | None = None
@@ -158,29 +202,25 @@ class Streams:
         with self._mutex:
             if name in self.appenders:
                 return self.appenders[name]
-            timed = self._timestamps if timestamps is None else timestamps
-            timed = timed or time_of(name) in self.file.names
+            has_times = time_of(name) in self.file.names
             stream = self.file.stream(name, kind, **self._storage)
-            put = self._timed(name) if timed else stream.append
+            if timestamps and stream.length and not has_times:
+                raise _too_late(name)
+            wanted = self._timestamps if timestamps is None else timestamps
+            put = stream.append
+            if has_times or (wanted and not stream.length):
+                timed = self._timed[name] = self._keep_times(name, stream)
+                put = timed.append
+            self._checks[name] = stream.check
             self.appenders[name] = put
             return put
 
-    def _timed(self, name: str) -> Callable[[Any], None]:
-        """Return an ``append`` that keeps the time of each row in a stream beside it."""
+    def _keep_times(self, name: str, rows: StreamWriter) -> "_Timed":
         times = self.file.stream(time_of(name), RowType(_TIME), **self._storage)
         self.file.set_attribute(name, HAS_TIME, time_of(name))
+        self._checks[time_of(name)] = times.check
         self.appenders[time_of(name)] = times.append
-        rows = self.file.stream(name)
-        lock = threading.RLock()
-
-        def append(value: Any) -> None:
-            with lock:
-                if rows.length != times.length:
-                    _pad_times(self.file, name, now=False)
-                rows.append(value)
-                times.append(np.datetime64(time.time_ns(), "ns"))
-
-        return append
+        return _Timed(rows, times)
 
     def set_attributes(self, name: str = "", /, **attributes: Any) -> None:
         """Set attributes of a stream, or of the file where no name is given.
@@ -220,10 +260,48 @@ class Streams:
         self.close()
 
 
-def _pad_times(file: AppendFile, name: str, *, now: bool) -> None:
-    """Give rows without a time (a kill between the two, or a block) one: now, or not-a-time."""
-    times, rows = file.stream(time_of(name)), file.stream(name)
-    missing = rows.length - times.length
-    value = np.datetime64(time.time_ns(), "ns") if now else np.datetime64("NaT", "ns")
-    if missing > 0:
-        times.extend(np.full(missing, value))
+class _Timed:
+    """A stream, and the stream of its rows' times, which never has more rows.
+
+    One lock keeps them in step. A row is accepted when it is in its stream: a time that does not
+    fit (a full disk, a kill between the two) is not-a-time later, and no error, since who tries
+    again would have the row twice.
+    """
+
+    def __init__(self, rows: StreamWriter, times: StreamWriter) -> None:
+        self._rows, self._times = rows, times
+        self._lock = threading.RLock()
+
+    def append(self, value: npt.ArrayLike) -> None:
+        """Append a row and its time."""
+        with self._lock:
+            self._rows.append(value)
+            self._note(1)
+
+    def extend(self, rows: npt.ArrayLike) -> None:
+        """Append rows, which get one time."""
+        with self._lock:
+            before = self._rows.length
+            self._rows.extend(rows)
+            self._note(self._rows.length - before)
+
+    def _note(self, new: int) -> None:
+        missing = self._rows.length - self._times.length
+        if missing <= 0:
+            return  # a signal handler that appended in between has done it
+        now = np.datetime64(time.time_ns(), "ns")
+        # A `StateError`: this is a signal handler, in the middle of an append to the times.
+        with contextlib.suppress(OSError, StateError):
+            if missing == 1 == new:
+                self._times.append(now)
+                return
+            times = np.full(missing, now)
+            times[: max(missing - new, 0)] = np.datetime64("NaT", "ns")
+            self._times.extend(times)
+
+
+def _too_late(name: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"stream {name!r} began without times; ask for timestamps=True with its first row, or "
+        "append under another name"
+    )

@@ -1,7 +1,7 @@
 """Experiments: named sets of runs over parameters, their index, and running them."""
 
-from holdfast.sweeps._execute import Outcome
 from holdfast.sweeps._experiment import Experiment
+from holdfast.sweeps._outcome import Outcome
 from holdfast.sweeps._reader import ExperimentReader
 from holdfast.sweeps._table import Table
 

@@ -1,49 +1,23 @@
 """Running the tasks of a sweep: in this process, in worker processes, or in a given executor."""
 
-import multiprocessing
-import os
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from holdfast.errors import InvalidInputError, StateError
 from holdfast.sweeps._grid import Params
+from holdfast.sweeps._outcome import Outcome
+from holdfast.sweeps._runs import Ending
+from holdfast.sweeps._workers import pool, usable_cores, watch_all
 
 Tasks = Mapping[str, Params]
 Work = Callable[[str, Params, Collection[str]], str | None]
-Look = Callable[[str], tuple[str, str] | None]
+Look = Callable[[str], Ending | None]
 Retry = bool | str | Collection[str]
 
 RETRIED = frozenset(["failed", "interrupted"])
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of the runs of one sweep.
-
-    Attributes
-    ----------
-    complete, failed, interrupted, skipped : list of str
-        Run ids: done now, raised, whose process died, and done before or by somebody else.
-    """
-
-    complete: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    interrupted: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-
-    def note(self, name: str, state: str | None) -> None:
-        """Count a run that has ended in a state; None if it was not this sweep that did it."""
-        states = {"complete": self.complete, "failed": self.failed, "interrupted": self.interrupted}
-        states.get(state or "", self.skipped).append(name)
-
-    def __str__(self) -> str:
-        return (
-            f"{len(self.complete)} complete, {len(self.failed)} failed, "
-            f"{len(self.interrupted)} interrupted, {len(self.skipped)} skipped"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +32,7 @@ class Sweep:
         Does one task, given its run id, its parameters and the states to retry; returns the run's
         state, None if the run is somebody else's.
     look : callable
-        Tells when a run began and its state, None if it does not exist.
+        Tells what became of a run, None if it does not exist.
     retry : collection of str
         States in which a run is made anew.
     """
@@ -80,19 +54,19 @@ class Sweep:
         StateError
             If no worker process can begin a task.
         """
-        count = _usable_cores() if workers is None else workers
+        count = usable_cores() if workers is None else workers
         if count < 1:
             raise InvalidInputError(f"workers={workers}: at least one process is needed")
         with _bar(len(self.tasks), shown=progress) as advance:
 
             def done(name: str, state: str | None) -> None:
-                outcome.note(name, state)
+                self._note(outcome, name, state)
                 advance()
 
             if executor is not None:
                 for name in self._submit(executor, self.tasks, self.retry, done):
                     found = self.look(name)
-                    done(name, found[1] if found else "interrupted")
+                    done(name, found.state if found else "interrupted")
             elif count == 1:
                 for name, params in self.tasks.items():
                     done(name, self.work(name, params, self.retry))
@@ -115,6 +89,7 @@ class Sweep:
                     futures[executor.submit(self.work, name, params, retry)] = name
                 except BrokenExecutor:
                     lost.append(name)
+            watch_all(executor)
             for future in as_completed(futures):
                 try:
                     done(futures[future], future.result())
@@ -138,8 +113,8 @@ class Sweep:
         waiting = dict(self.tasks)
         suspects: dict[str, Params] = {}
         while waiting:
-            with _pool(workers) as pool:
-                lost = self._submit(pool, waiting, self.retry, done)
+            with pool(workers) as executor:
+                lost = self._submit(executor, waiting, self.retry, done)
             begun = [name for name in lost if self.look(name) != before[name]]
             if lost and not begun and len(lost) == len(waiting):
                 raise StateError(
@@ -162,14 +137,26 @@ class Sweep:
             ) from error
 
     def _alone(self, name: str, params: Params, done: Callable[[str, str | None], None]) -> None:
-        """Settle a task that had begun when its pool broke."""
+        """Settle a task that had begun when its pool broke.
+
+        The pool ends its other workers by SIGTERM. A run that handles it says then that it failed,
+        which is no ending of its own.
+        """
+        states = {*self.retry, "interrupted"}
         found = self.look(name)
-        if found and found[1] != "interrupted":  # it had ended, and only the answer was lost
-            done(name, found[1])
+        if found and found.state != "interrupted" and not found.was_stopped:
+            done(name, found.state)  # it had ended, and only the answer was lost
             return
-        with _pool(1) as pool:
-            for culprit in self._submit(pool, {name: params}, {*self.retry, "interrupted"}, done):
+        with pool(1) as executor:
+            for culprit in self._submit(executor, {name: params}, states, done):
                 done(culprit, "interrupted")
+
+    def _note(self, outcome: Outcome, name: str, state: str | None) -> None:
+        if state is None:
+            outcome.skip_found(name, self.look(name))
+            return
+        found = self.look(name) if state == "failed" else None
+        outcome.note(name, state, found.reason if found else None)
 
 
 def retried(retry: Retry) -> frozenset[str]:
@@ -188,18 +175,6 @@ def retried(retry: Retry) -> frozenset[str]:
             f"retry={retry!r}: choose 'failed', 'interrupted', both, True or False"
         )
     return states
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Spawned workers share neither locks nor threads nor open files with this process; forking a
-    # process that has threads (ours, or those of a numerics library) can deadlock the child.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 @contextmanager

@@ -12,13 +12,15 @@ from holdfast._atomic import make_folder
 from holdfast._names import safe_component, safe_name
 from holdfast._sync import Durability, SyncMode
 from holdfast.errors import AlreadyExistsError, HoldfastWarning, InvalidInputError, StateError
-from holdfast.run import Logbook, LogReader, run_folder
-from holdfast.sweeps._execute import Outcome, Retry, Sweep, retried
+from holdfast.run import Logbook
+from holdfast.sweeps._execute import Retry, Sweep, retried
 from holdfast.sweeps._grid import Grid, Params, as_params, combinations
 from holdfast.sweeps._ids import holds, run_id
 from holdfast.sweeps._index import Index
+from holdfast.sweeps._outcome import Outcome
 from holdfast.sweeps._reader import INDEX, RUNS, ExperimentReader
 from holdfast.sweeps._rows import METRICS_FILE, Reading, read_row
+from holdfast.sweeps._runs import Ending, Runs, ending_of
 from holdfast.sweeps._table import Table
 
 
@@ -69,7 +71,8 @@ class Experiment:
         self.path = Path(os.path.abspath(base_dir)) / name
         self._options = {"sync": sync, **options}
         durability = Durability(sync)
-        make_folder(self.path / RUNS, durability)
+        self._runs = Runs(self.name, self.path / RUNS)
+        make_folder(self._runs.folder, durability)
         self._index = Index(self.path / INDEX, durability)
         self._mended = False
 
@@ -94,7 +97,8 @@ class Experiment:
             Return None if there is a run of these parameters.
         retry : bool, str or collection of str
             States in which an existing run is made anew, its old attempt kept in
-            ``attempts/<n>/``: ``"failed"``, ``"interrupted"``, both, or True for both.
+            ``attempts/<n>/``: ``"failed"``, ``"interrupted"``, both, or True for both. A run that
+            Ctrl-C or SIGTERM ended says ``failed`` and counts as both.
         **kwargs
             Parameters.
 
@@ -112,11 +116,7 @@ class Experiment:
         """
         name, log = self._begin({**(params or {}), **kwargs}, retried(retry))
         if log is None and not skip_existing:
-            raise AlreadyExistsError(
-                f"experiment {self.name!r} has run {name} already ({self._at(name).state}); pass "
-                "skip_existing=True to go on without it, or retry='failed' or 'interrupted' to "
-                "make such a run anew"
-            )
+            raise AlreadyExistsError(self._runs.in_the_way(name))
         return log
 
     def grid(
@@ -188,7 +188,7 @@ class Experiment:
         Returns
         -------
         Outcome
-            The run ids that are complete, failed, interrupted, and skipped.
+            The run ids that are complete, failed, interrupted, and skipped, and why runs failed.
 
         Raises
         ------
@@ -202,7 +202,7 @@ class Experiment:
         tasks = self._tasks(combinations(grid), states, outcome)
         options = tuple(sorted(self._options.items()))
         work = partial(_work, self.name, self.path.parent, options, function)
-        sweep = Sweep(tasks, work, partial(_look, self.path / RUNS), states)
+        sweep = Sweep(tasks, work, self._runs.look, states)
         sweep.run(outcome, workers, executor, progress=progress)
         return outcome
 
@@ -215,15 +215,16 @@ class Experiment:
         for params in sets:
             plain = as_params(params)
             try:
-                name, existing = self._find(plain)
-                skipped = existing is not None and existing.state not in states
+                name, existing = self._runs.find(plain)
+                found = ending_of(existing) if existing else None
             except (ValueError, OSError) as error:  # one damaged run does not stop the sweep
-                name, skipped = run_id(self.name, plain), True
+                name = run_id(self.name, plain)
+                found = Ending("", "unreadable", str(error))
                 warnings.warn(f"run {name} is skipped: {error}", HoldfastWarning, stacklevel=3)
             if name in tasks and not holds(plains[name], plain):
                 name = run_id(self.name, plain, hashed=True)
-            if skipped:
-                outcome.skipped.append(name)
+            if found and not found.is_retried(states):
+                outcome.skip(name, found.state)
             else:
                 tasks[name], plains[name] = params, plain
         return tasks
@@ -237,47 +238,39 @@ class Experiment:
         """
         plain = as_params(params)
         while True:
-            found, existing = self._find(plain)
+            found, existing = self._runs.find(plain)
             if existing is None:
                 found = name or found
-            elif existing.state not in states:
+            elif not ending_of(existing).is_retried(states):
                 return found, None
             try:
                 log = self._open(found, params, retry=existing is not None)
             except AlreadyExistsError:
                 name = None  # another process was faster, maybe with other parameters: look again
             except StateError:
-                if existing is None or self._at(found).state in states:
+                if existing is None or ending_of(existing).is_retried(states):
                     raise  # it has another reason than that another process was faster
             else:
                 if existing is not None:  # only now: else another process might have recorded it
-                    self._index.forget(found)
+                    self._forget(found)
                 return found, log
 
-    def _find(self, plain: Params) -> tuple[str, LogReader | None]:
-        """Return the run of parameters and its id; without such a run, an id that is free."""
-        readable, hashed = (run_id(self.name, plain, hashed=h) for h in (False, True))
-        taken = self._exists(readable)
-        if taken and (readable == hashed or self._is_of(self._at(readable), plain)):
-            return readable, self._at(readable)
-        if self._exists(hashed):
-            return hashed, self._at(hashed)
-        return (hashed if taken else readable), None
-
-    def _is_of(self, run: LogReader, plain: Params) -> bool:
-        stored = as_params(run.params)
-        # A run that is being made anew has no parameters for a moment, or longer after a kill.
-        return holds(stored, plain) or (not stored and (run.path / "attempts").is_dir())
-
-    def _exists(self, name: str) -> bool:
-        return os.path.lexists(self.path / RUNS / run_folder(name))
-
-    def _at(self, name: str) -> LogReader:
-        return LogReader(self.path / RUNS / run_folder(name))
+    def _forget(self, name: str) -> None:
+        """Remove the row of an earlier attempt, if that can be done."""
+        try:
+            self._index.forget(name)
+        except OSError as error:
+            # The run has begun: raising would leave it to nobody. Readers see that the row is old.
+            warnings.warn(
+                f"the row of run {name} in {self._index.path} is that of its last attempt "
+                f"until the run ends: {error}",
+                HoldfastWarning,
+                stacklevel=4,
+            )
 
     def _open(self, name: str, params: Params, *, retry: bool) -> Logbook:
         options: dict[str, Any] = {**self._options, "callback": self._marked, "retry": retry}
-        return Logbook(name, self.path / RUNS, params, **options)
+        return Logbook(name, self._runs.folder, params, **options)
 
     def _marked(self, log: Logbook) -> None:
         self.record(log)
@@ -301,7 +294,7 @@ class Experiment:
         InvalidInputError
             If the run belongs elsewhere, or the file would.
         """
-        if log.path.parent != self.path / RUNS:
+        if log.path.parent != self._runs.folder:
             raise InvalidInputError(f"run {log.path} does not belong to experiment {self.path}")
         if metrics_file != METRICS_FILE:
             log.meta(metrics_file=safe_name(metrics_file, "metrics file"))
@@ -350,7 +343,7 @@ class Experiment:
         return self.reader.select(where, **equals)
 
     def __repr__(self) -> str:
-        return f"Experiment({self.name!r}, {str(self.path)!r})"
+        return f"Experiment({self.name!r}, {str(self.path)!r}, {self.reader.glance()})"
 
     def __str__(self) -> str:
         return str(self.reader)
@@ -389,11 +382,3 @@ def _work(
         if log.status != "failed":
             raise  # what went wrong stands nowhere
     return log.status
-
-
-def _look(runs: Path, name: str) -> tuple[str, str] | None:
-    path = runs / run_folder(name)
-    if not path.exists():
-        return None
-    run = LogReader(path)
-    return str(run.meta.get("start_time")), run.state

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from holdfast._append import append_whole
 from holdfast._atomic import replace_bytes
 from holdfast._sync import Durability
 from holdfast.errors import FormatError, LockedError
@@ -37,6 +38,14 @@ class _Line:
     checksum: int
 
 
+class _Locks:
+    """What one process takes turns by: its threads by `mutex`, with other processes by `file`."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = FileLock(path, timeout=LOCK_TIMEOUT)
+        self.mutex = threading.RLock()
+
+
 class Index:
     """Reads and writes the index of one experiment, from any thread.
 
@@ -52,9 +61,28 @@ class Index:
         self.path = path
         self._durability = durability
         self._stamps = Stamps(path.with_name(".index.stamps"))
-        self._lock = FileLock(path.with_name(".index.lock"), timeout=LOCK_TIMEOUT)
-        self._mutex = threading.RLock()
+        self._locks: dict[int, _Locks] = {}
+        self._owner = os.getpid()
         self._forget()
+
+    def _own_locks(self) -> _Locks:
+        """Return the locks of this process, by its pid.
+
+        A forked child inherits locks that other threads of its parent may have held at the fork,
+        and that nobody would ever release in the child.
+        """
+        pid = os.getpid()
+        found = self._locks.get(pid)
+        # Of two threads that look at once, both get what the first has put in.
+        return found or self._locks.setdefault(pid, _Locks(self.path.with_name(".index.lock")))
+
+    @contextmanager
+    def _alone(self, locks: _Locks) -> Iterator[None]:
+        with locks.mutex:
+            if self._owner != os.getpid():
+                self._owner = os.getpid()
+                self._forget()  # a thread of the parent may have been in the middle of a change
+            yield
 
     def _forget(self) -> None:
         self._content = b""
@@ -64,7 +92,7 @@ class Index:
 
     def read(self) -> dict[str, Reading]:
         """Return the rows by run id, each with the signature of the files it was read from."""
-        with self._mutex:
+        with self._alone(self._own_locks()):
             # The stamps first: one that is newer than its line would vouch for an old line.
             stamps = self._stamps.read()
             return self._readings(stamps) if self._refresh() else {}
@@ -119,7 +147,8 @@ class Index:
 
     def _append(self, header: Header, reading: Reading) -> None:
         content = header.format(reading.row).encode()
-        _append_whole(self.path, content)
+        with self.path.open("ab", buffering=0) as file:
+            append_whole(file.fileno(), content)
         line = _Line(reading.row, zlib.crc32(content, self._seed))
         self._lines[reading.row.run_id] = line
         self._content += content
@@ -168,28 +197,16 @@ class Index:
 
     @contextmanager
     def _taken(self) -> Iterator[None]:
+        locks = self._own_locks()
         try:
-            self._lock.acquire()
+            locks.file.acquire()
         except Timeout:
             raise LockedError(
-                f"{self._lock.lock_file} was held by another process for {LOCK_TIMEOUT:.0f} s; "
+                f"{locks.file.lock_file} was held by another process for {LOCK_TIMEOUT:.0f} s; "
                 "see which process writes this experiment, and try again"
             ) from None
         try:
-            with self._mutex:
+            with self._alone(locks):
                 yield
         finally:
-            self._lock.release()
-
-
-def _append_whole(path: Path, content: bytes) -> None:
-    """Append a line or, on a full disk, nothing of it."""
-    with path.open("ab", buffering=0) as file:
-        start = os.fstat(file.fileno()).st_size
-        try:
-            written = 0
-            while written < len(content):
-                written += file.write(content[written:])
-        except OSError:
-            file.truncate(start)
-            raise
+            locks.file.release()

@@ -3,7 +3,8 @@
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -20,6 +21,9 @@ RUNS = "runs"
 INDEX = "index.csv"
 _SLACK_NS = 2_000_000_000
 """Clocks of file systems are coarse and may differ from each other by this much."""
+
+_DAMAGE = (ValueError, OSError)
+"""What reading one run may raise: ours, or what YAML says to the 31st of June."""
 
 
 class ExperimentReader:
@@ -42,7 +46,7 @@ class ExperimentReader:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # os.chdir must not lead elsewhere
         if not self.path.is_dir():
             raise MissingFileError(f"there is no experiment {self.path}; check the path")
         self._runs = self.path / RUNS
@@ -87,12 +91,16 @@ class ExperimentReader:
     def __iter__(self) -> Iterator[LogReader]:
         for run_id, folder in self._by_id().items():
             try:
-                run = LogReader(self._runs / folder)
-                run.meta  # noqa: B018 - raises if they are damaged
-            except (FormatError, OSError) as error:
+                run, _ = self._opened(folder)
+            except _DAMAGE as error:
                 _warn_unreadable(run_id, str(error))
                 continue
             yield run
+
+    def _opened(self, folder: str) -> tuple[LogReader, dict[str, Any]]:
+        """Return a run and its metadata, which are read to see whether they are damaged."""
+        run = LogReader(self._runs / folder)
+        return run, run.meta
 
     def __getitem__(self, key: SupportsIndex | str) -> LogReader:
         """Return one run, by its place in the sorted ids or by its id.
@@ -136,12 +144,24 @@ class ExperimentReader:
     @property
     def params(self) -> dict[str, dict[str, Any]]:
         """The parameters of all runs, by run id."""
-        return {run.run_id: run.params for run in self}
+        return self._of_each(lambda run, _: run.params)
 
     @property
     def meta(self) -> dict[str, dict[str, Any]]:
         """The metadata of all runs, by run id."""
-        return {run.run_id: run.meta for run in self}
+        return self._of_each(lambda _, meta: meta)
+
+    def _of_each(
+        self, read: Callable[[LogReader, dict[str, Any]], dict[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        """Read something of every run; by the folder's run id, since copied metadata may lie."""
+        found = {}
+        for run_id, folder in self._by_id().items():
+            try:
+                found[run_id] = read(*self._opened(folder))
+            except _DAMAGE as error:
+                _warn_unreadable(run_id, str(error))
+        return found
 
     # Tables
 
@@ -197,17 +217,29 @@ class ExperimentReader:
         """
         return self.table(where, **equals).to_dataframe()
 
+    def glance(self) -> str:
+        """Return how many runs there are in each state; never raises or warns, for ``repr``."""
+        try:
+            return _counts(self.readings(quiet=True), "{}: {}", "no runs yet")
+        except OSError as error:
+            return f"unreadable: {error.strerror or error}"
+
     def __repr__(self) -> str:
-        return f"ExperimentReader({str(self.path)!r})"
+        return f"ExperimentReader({str(self.path)!r}, {self.glance()})"
 
     def __str__(self) -> str:
-        states = [reading.row.state for reading in self.readings()]
-        counts = {state: states.count(state) for state in sorted(set(states))}
-        told = ", ".join(f"{count} {state}" for state, count in counts.items())
-        return f"Experiment {self.name} in {self.path}: {len(states)} runs ({told or 'none yet'})"
+        counts = _counts(self.readings(), "{} ({})", "0 runs (none yet)")
+        return f"Experiment {self.name} in {self.path}: {counts}"
 
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()
+
+
+def _counts(readings: Sequence[Reading], form: str, none: str) -> str:
+    states = Counter(reading.row.state for reading in readings)
+    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    number = "1 run" if len(readings) == 1 else f"{len(readings)} runs"
+    return form.format(number, told) if told else none
 
 
 def _warn_unreadable(run_id: str, problem: str) -> None:

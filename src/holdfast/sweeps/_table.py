@@ -8,6 +8,9 @@ from holdfast._text import short, table_html
 from holdfast.errors import MissingDependencyError
 from holdfast.query import Column, Combine, Compare, Constant, check_columns, parse, predicate
 
+MOST_ROWS = 100
+"""How many rows a notebook shows; a browser cannot scroll through a hundred thousand."""
+
 
 class Table(Sequence[dict[str, Any]]):
     """A sequence of rows (dictionaries) that know their columns.
@@ -137,7 +140,20 @@ class Table(Sequence[dict[str, Any]]):
         )
 
     def _repr_html_(self) -> str:
-        return table_html(f"{self.title}: {len(self)} rows", self.columns, self._rows)
+        title, rows, left_out = f"{self.title}: {len(self)} rows", self._rows, len(self) - MOST_ROWS
+        if left_out > 0:
+            half = MOST_ROWS // 2
+            gap: dict[str, Any] = dict.fromkeys(self.columns[:1], f"… {left_out} rows left out …")
+            rows = [*rows[:half], gap, *rows[-half:]]
+            title += f", the first {half} and the last {half} shown"
+        return table_html(title, _state_early(self.columns), rows)
+
+
+def _state_early(columns: list[str]) -> list[str]:
+    """Put the state of runs beside their ids, where it is seen however many parameters follow."""
+    if columns[:1] != ["run_id"] or "state" not in columns:
+        return columns
+    return ["run_id", "state", *(name for name in columns[1:] if name != "state")]
 
 
 def _without_order(value: Any) -> bool:

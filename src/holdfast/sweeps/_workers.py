@@ -1,0 +1,62 @@
+"""The worker processes of a sweep, which end when the process that started them has."""
+
+import multiprocessing
+import os
+import threading
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing.connection import wait
+
+LOOK_SECONDS = 1.0
+"""How often a worker looks who its parent is."""
+
+
+def usable_cores() -> int:
+    """Return on how many cores this process may run."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def pool(workers: int) -> ProcessPoolExecutor:
+    """Return an executor of spawned processes, none of which outlives this one."""
+    # Spawned workers share neither locks nor threads nor open files with this process; forking a
+    # process that has threads (ours, or those of a numerics library) can deadlock the child.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
+
+
+def watch_all(executor: Executor) -> None:
+    """Let an executor see the death of every worker, once all tasks are submitted to it.
+
+    `ProcessPoolExecutor` starts a worker after it has begun to wait for those that it knows, so it
+    would overlook the death of the last one until another finishes a task; a submission wakes it.
+    """
+    if isinstance(executor, ProcessPoolExecutor):
+        with suppress(BrokenExecutor):
+            executor.submit(os.getpid)
+
+
+def end_with_parent() -> None:
+    """End this worker process within seconds when its parent is gone, whatever it does then.
+
+    A worker waits for tasks from a pipe that it holds both ends of itself, so the death of a killed
+    parent would never show there.
+    """
+    threading.Thread(target=_watch_parent, name="holdfast-parent", daemon=True).start()
+
+
+def _watch_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
+        return
+    # The sentinel is a pipe, which a process that the parent forked keeps open after its death;
+    # whose child this is tells then.
+    while not wait([parent.sentinel], LOOK_SECONDS) and _is_child_of(parent.pid):
+        pass
+    # At once, in the middle of a run: it is interrupted, and the next sweep makes it anew.
+    os._exit(1)
+
+
+def _is_child_of(pid: int) -> bool:
+    return os.name != "posix" or os.getppid() == pid

@@ -1,0 +1,128 @@
+"""Files that other programs made, and links that lead out of them."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from holdfast.errors import FormatError
+from holdfast.hdf5 import AppendFile, AppendReader
+
+ROWS = np.arange(60.0).reshape(20, 3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"libver": "latest"},
+        {"libver": ("v110", "v110")},
+        {"userblock_size": 1024},
+        {"track_order": True},
+    ],
+)
+def test_rows_are_appended_to_a_file_that_h5py_made(options: dict[str, Any]) -> None:
+    with h5py.File("x.h5", "w", **options) as plain:
+        for name, chunks in {"rows": (7, 3), "tiles": (4, 2), "one": (1, 3)}.items():
+            plain.create_dataset(name, data=ROWS, maxshape=(None, 3), chunks=chunks)
+            plain.create_dataset(
+                f"packed_{name}", data=ROWS, maxshape=(None, 3), chunks=chunks, compression="gzip"
+            )
+        plain.create_dataset("big", data=ROWS.astype(">f4"), maxshape=(None, 3), chunks=(8, 3))
+        plain.attrs["title"] = "theirs"
+    for times in (2, 3):
+        with AppendFile("x.h5") as file:
+            for name in file.names:
+                file.extend(name, ROWS)
+            live = AppendReader("x.h5")
+            assert all(live.length(name) == 20 * times for name in live.names)
+            file.checkpoint()
+            check(times)
+        check(times)
+        with h5py.File("x.h5") as plain:
+            assert plain.attrs["title"] == "theirs"
+            assert plain["big"].dtype == ">f4"
+            for dataset in plain.values():
+                assert (dataset[:] == np.concatenate([ROWS] * times)).all()
+
+
+def test_a_file_in_pages_is_read_and_refuses_rows_with_the_way_out_named() -> None:
+    with h5py.File("x.h5", "w", fs_strategy="page", fs_page_size=4096) as plain:
+        plain.create_dataset("x", data=ROWS, maxshape=(None, 3), chunks=(8, 3))
+    before = Path("x.h5").read_bytes()
+    assert (AppendReader("x.h5").read("x", 0, 20) == ROWS).all()
+    with pytest.raises(FormatError, match="h5repack"):
+        AppendFile("x.h5")
+    assert Path("x.h5").read_bytes() == before
+
+
+def check(times: int) -> None:
+    reader = AppendReader("x.h5")
+    assert len(reader.names) == 7
+    for name in reader.names:
+        wanted = np.concatenate([ROWS] * times)
+        for start, stop in ((0, 20 * times), (5, 6), (19, 22), (20 * times, 20 * times)):
+            assert (reader.read(name, start, stop) == wanted[start:stop]).all()
+
+
+def test_datasets_of_other_kinds_are_read_and_refuse_rows() -> None:
+    with h5py.File("x.h5", "w") as plain:
+        plain["fixed"] = ROWS
+        plain["scalar"] = 5
+        plain["nothing"] = h5py.Empty("f8")
+        plain["texts"] = ["a", "longer"]
+        texts = plain.create_dataset("growing", (0,), h5py.string_dtype(), maxshape=(None,))
+        texts.resize((2,))
+        texts[:] = ["x", "yz"]
+        plain.create_dataset("compact", data=[1, 2], dcpl=compact())
+    reader = AppendReader("x.h5")
+    assert (reader.read("fixed", 3, 7) == ROWS[3:7]).all()
+    assert reader.read("scalar", 0, 1).tolist() == [5]
+    assert reader.length("nothing") == 0
+    assert reader.read("texts", 0, 2).tolist() == [b"a", b"longer"]
+    assert reader.read("growing", 1, 2).tolist() == [b"yz"]
+    assert reader.read("compact", 0, 2).tolist() == [1, 2]
+    with AppendFile("x.h5") as file:
+        for name in ("fixed", "scalar", "nothing", "compact"):
+            with pytest.raises(FormatError, match="fixed length"):
+                file.append(name, ROWS[0])
+        with pytest.raises(ValueError, match="growing"):
+            file.append("growing", "z")
+
+
+def compact() -> Any:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.COMPACT)
+    return properties
+
+
+def test_links_and_data_in_other_files_are_not_followed() -> None:
+    with h5py.File("secret.h5", "w") as other:
+        other.create_dataset("x", data=[42.0], maxshape=(None,), chunks=(4,))
+    Path("raw").write_bytes(np.full(4, 42.0).tobytes())
+    with h5py.File("x.h5", "w") as plain:
+        plain["out"] = h5py.ExternalLink("secret.h5", "/x")
+        plain["folder"] = h5py.ExternalLink("secret.h5", "/")
+        plain["soft"] = h5py.SoftLink("/real")
+        plain.create_dataset("real", data=[1.0], maxshape=(None,), chunks=(4,))
+        plain.create_dataset("external", (4,), "f8", external=[("raw", 0, h5py.h5f.UNLIMITED)])
+        layout = h5py.VirtualLayout((1,), "f8")
+        layout[:] = h5py.VirtualSource("secret.h5", "x", shape=(1,))
+        plain.create_virtual_dataset("virtual", layout)
+    before = Path("secret.h5").read_bytes()
+    reader = AppendReader("x.h5")
+    assert reader.names == ["external", "real", "virtual"]
+    for name in ("external", "virtual"):
+        with pytest.raises(FormatError, match="not followed"):
+            reader.read(name, 0, 1)
+    with AppendFile("x.h5") as file:
+        for name in ("out", "folder/x", "folder/new", "soft"):
+            with pytest.raises(FormatError, match="link"):
+                file.append(name, 1.0)
+            with pytest.raises(FormatError, match="link"):
+                file.set_attribute(name, "key", 1)
+        file.append("real", 2.0)
+    assert Path("secret.h5").read_bytes() == before
+    assert AppendReader("x.h5").read("real", 0, 2).tolist() == [1.0, 2.0]

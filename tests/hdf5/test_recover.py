@@ -1,0 +1,103 @@
+"""Recovery: what a dead writer left becomes a whole file, once, or nothing is touched."""
+
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from helpers import contents, end, python, start
+from holdfast.errors import IntegrityError, LockedError, MissingFileError
+from holdfast.hdf5 import AppendFile, AppendReader, RowType, recover
+
+KILLED = """
+    import os, sys
+    import numpy as np
+    from holdfast.hdf5 import AppendFile
+    file = AppendFile("x.h5", interval=3600, journal_bytes=200_000)
+    file.extend("x", np.arange(1000.0))
+    file.set_attribute("x", "units", "J")
+    if "checkpoint" in sys.argv:
+        file.checkpoint()
+    file.append("x", 1000.0)
+    for n in range(int(sys.argv[1])):
+        file.append("large", np.full((100, 50), n, "f8"))
+    file.append("names/late", 1)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("arguments", [(0,), (0, "checkpoint"), (40,), (40, "checkpoint")])
+def test_a_dead_writers_rows_are_brought_in_once(arguments: tuple[object, ...]) -> None:
+    assert python(KILLED, *arguments).returncode == -9
+    before = AppendReader("x.h5")
+    assert before.length("x") == 1001
+    assert before.attributes("x") == {"units": "J"}
+    done = recover("x.h5")
+    assert done.anything
+    assert done.rows["names/late"] == 1
+    assert done.problems == []
+    assert os.listdir() == ["x.h5"]
+    with h5py.File("x.h5") as plain:
+        assert (plain["x"][:] == np.arange(1001)).all()
+        assert plain["x"].attrs["units"] == "J"
+        assert (plain["large"][:, 0, 0] == np.arange(40)).all() if arguments[0] else True
+    whole = Path("x.h5").read_bytes()
+    assert not recover("x.h5").anything
+    assert Path("x.h5").read_bytes() == whole
+
+
+def test_opening_for_appending_recovers_by_itself() -> None:
+    assert python(KILLED, 3).returncode == -9
+    with AppendFile("x.h5") as file:
+        file.append("x", 1001.0)
+    assert (AppendReader("x.h5").read("x", 0, 1002) == np.arange(1002)).all()
+    assert os.listdir() == ["x.h5"]
+
+
+def test_a_living_writers_file_is_not_recovered() -> None:
+    program = """
+        import sys
+        from holdfast.hdf5 import AppendFile
+        with AppendFile("x.h5") as file:
+            file.append("x", 1.5)
+            print("ready", flush=True)
+            sys.stdin.readline()
+    """
+    writer = start(program)
+    with pytest.raises(LockedError, match=f"process {writer.pid}"):
+        recover("x.h5")
+    assert end(writer) == 0
+    assert not recover("x.h5").anything
+
+
+def test_rows_missing_between_file_and_journal_are_reported_and_nothing_is_removed() -> None:
+    with AppendFile("x.h5") as file:
+        file.stream("x", RowType(np.dtype("f8")), chunk_rows=10).extend(np.arange(100.0))
+    program = """
+        import os
+        from holdfast.hdf5 import AppendFile
+        file = AppendFile("x.h5")
+        file.append("x", 5.0)
+        os.kill(os.getpid(), 9)
+    """
+    assert python(program).returncode == -9
+    Path("x.h5").unlink()  # as if an older or another file had been put in its place
+    with AppendFile("y.h5") as file:
+        file.append("x", 0.0)
+    Path("y.h5").rename("x.h5")
+    kept = {name: data for name, data in contents(Path()).items() if ".journal" in name}
+    for refused in (recover, AppendFile, AppendReader):
+        with pytest.raises(IntegrityError, match="restore"):
+            refused("x.h5")
+    found = contents(Path())
+    assert kept
+    assert kept == {name: found.get(name) for name in kept}
+    with h5py.File("x.h5") as plain:
+        assert plain["x"][:].tolist() == [0.0]
+
+
+def test_there_is_nothing_to_recover_where_there_is_nothing() -> None:
+    with pytest.raises(MissingFileError, match=r"x\.h5"):
+        recover("x.h5")

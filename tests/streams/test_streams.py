@@ -236,3 +236,22 @@ def test_a_stream_shows_itself_small_and_escaped_in_a_notebook(path: Path) -> No
     assert "&lt;b&gt;x" in shown
     assert "<script>" not in shown
     assert len(shown) < 300
+
+
+def test_a_users_own_stream_may_be_called_as_the_times_of_another_would_be(path: Path) -> None:
+    for _ in range(2):
+        with Streams(path) as streams:
+            streams.log({"x_time": 0.5, "x": 2.0})
+
+    reader = StreamsReader(path)
+    assert list(reader) == ["x", "x_time"]
+    assert reader["x"][:].tolist() == [2.0, 2.0]
+    assert reader["x_time"][:].tolist() == [0.5, 0.5]
+
+
+def test_times_are_refused_where_a_users_own_stream_has_their_name(path: Path) -> None:
+    with Streams(path) as streams:
+        streams.append("x_time", 0.5)
+
+        with pytest.raises(ValueError, match="use another name"):
+            streams.begin("x", 1.0, timestamps=True)

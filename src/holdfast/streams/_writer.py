@@ -202,7 +202,7 @@ class Streams:
         with self._mutex:
             if name in self.appenders:
                 return self.appenders[name]
-            has_times = time_of(name) in self.file.names
+            has_times = self._has_times(name)
             stream = self.file.stream(name, kind, **self._storage)
             if timestamps and stream.length and not has_times:
                 raise _too_late(name)
@@ -215,7 +215,19 @@ class Streams:
             self.appenders[name] = put
             return put
 
+    def _has_times(self, name: str) -> bool:
+        """Whether a stream of times is there, and not one of a user's own that has its name."""
+        other = time_of(name)
+        return other in self.file.names and self.file.stream(other, RowType(_TIME)).kind == RowType(
+            _TIME
+        )
+
     def _keep_times(self, name: str, rows: StreamWriter) -> "_Timed":
+        if time_of(name) in self.file.names and not self._has_times(name):
+            raise InvalidInputError(
+                f"the times of stream {name!r} would be kept in {time_of(name)!r}, which is a "
+                "stream of its own; use another name for it"
+            )
         times = self.file.stream(time_of(name), RowType(_TIME), **self._storage)
         self.file.set_attribute(name, HAS_TIME, time_of(name))
         self._checks[time_of(name)] = times.check

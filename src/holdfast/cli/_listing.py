@@ -10,7 +10,8 @@ from holdfast.cli._find import base_folder, find, is_experiment, run_paths
 from holdfast.cli._output import json_option, print_json, print_table
 from holdfast.errors import HoldfastError
 from holdfast.run import LogReader, run_id_of
-from holdfast.sweeps import ExperimentReader, Table
+from holdfast.sweeps import ExperimentReader
+from holdfast.tables import Table
 
 _COLUMNS = ("run", "state", "started", "runtime", "reason")
 

@@ -3,6 +3,5 @@
 from holdfast.sweeps._experiment import Experiment
 from holdfast.sweeps._outcome import Outcome
 from holdfast.sweeps._reader import ExperimentReader
-from holdfast.sweeps._table import Table
 
-__all__ = ["Experiment", "ExperimentReader", "Outcome", "Table"]
+__all__ = ["Experiment", "ExperimentReader", "Outcome"]

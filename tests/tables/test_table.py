@@ -146,7 +146,7 @@ def test_other_libraries_take_a_table_as_an_arrow_stream(table: Table) -> None:
     [
         ([1, 2.5, None], [1.0, 2.5, None]),
         ([1, "a"], ["1", "a"]),
-        ([True, 2], ["True", "2"]),
+        ([True, 2], ["true", "2"]),
         ([10**30, 1], [str(10**30), "1"]),
         ([10**400, 0.5], [str(10**400), "0.5"]),
         ([None, None], [None, None]),

@@ -1,4 +1,4 @@
-"""Records as an Arrow table, made by pyarrow."""
+"""Values by column as an Arrow table, made by pyarrow."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -6,11 +6,12 @@ from typing import Any
 
 from holdfast._plain import dump_json, to_plain
 from holdfast.errors import MissingDependencyError
-from holdfast.records._line import TIMESTAMP, instant
 
 
 def arrow_table(columns: Mapping[str, list[Any]]) -> Any:
-    """Return values by column as a pyarrow ``Table``.
+    """Return values by column as a pyarrow ``Table``, times in microseconds of UTC.
+
+    A column of values that have no common type becomes text: texts as they are, else JSON.
 
     Raises
     ------
@@ -21,18 +22,19 @@ def arrow_table(columns: Mapping[str, list[Any]]) -> Any:
         import pyarrow as pa
     except ImportError:
         raise MissingDependencyError(
-            "to_arrow() needs pyarrow; install it with: pip install 'holdfast[tables]'"
+            "an Arrow table needs pyarrow; install it with: pip install 'holdfast[tables]'"
         ) from None
-    return pa.table({name: _array(pa, name, values) for name, values in columns.items()})
+    return pa.table({name: _array(pa, values) for name, values in columns.items()})
 
 
-def _array(pa: Any, name: str, values: list[Any]) -> Any:
-    if name == TIMESTAMP:
-        times = [None if value is None else _in_utc(instant(value)) for value in values]
+def _array(pa: Any, values: list[Any]) -> Any:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {dt.datetime}:
+        times = [None if value is None else _in_utc(value) for value in values]
         return pa.array(times, pa.timestamp("us", tz="UTC"))
     try:
         # Of a column that mixes them, pyarrow would take False for 0.
-        if {bool} < {type(value) for value in values if value is not None}:
+        if {bool} < kinds:
             return pa.array([_text(value) for value in values])
         return pa.array(values)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):  # no common type, or none at all

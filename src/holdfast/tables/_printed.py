@@ -1,10 +1,12 @@
 """`PrintedTable`: rows of different columns as text or HTML, under one header."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from holdfast._text import short, table_html, visible
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -25,9 +27,21 @@ class PrintedTable:
 
     title: str
     columns: tuple[str, ...]
-    head: tuple[Mapping[str, Any], ...]
-    tail: tuple[Mapping[str, Any], ...] = ()
+    head: tuple[Row, ...]
+    tail: tuple[Row, ...] = ()
     left_out: int = 0
+
+    @classmethod
+    def of(
+        cls, title: str, columns: Sequence[str], rows: Sequence[Row], most: int | None
+    ) -> "PrintedTable":
+        """Return what is shown of rows: all, or of more than `most` the first and the last."""
+        count = len(rows)  # once: the rows of a live table become more
+        head, tail = count, 0
+        if most is not None and count > most:
+            head, tail = most - most // 2, most // 2
+        first, last = rows[:head], rows[count - tail : count]
+        return cls(title, tuple(columns), tuple(first), tuple(last), count - head - tail)
 
     def __str__(self) -> str:
         if not self.columns:
@@ -47,8 +61,10 @@ class PrintedTable:
         return str(self)
 
     def _repr_html_(self) -> str:
-        count = len(self.head) + len(self.tail)
-        title = f"{self.title}: {count + self.left_out} rows"
+        rows = [*self.head, *self.tail]
+        title = f"{self.title}: {len(rows) + self.left_out} rows"
         if self.left_out:
             title += f", the first {len(self.head)} and the last {len(self.tail)} shown"
-        return table_html(title, self.columns, [*self.head, *self.tail])
+            gap = dict.fromkeys(self.columns[:1], f"… {self.left_out} rows left out …")
+            rows.insert(len(self.head), gap)
+        return table_html(title, self.columns, rows)

@@ -4,9 +4,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from holdfast._text import short, table_html
-from holdfast.errors import MissingDependencyError
-from holdfast.query import Column, Combine, Compare, Constant, check_columns, parse, predicate
+from holdfast.query import Column, check_columns
+from holdfast.tables._arrow import arrow_table
+from holdfast.tables._pandas import data_frame
+from holdfast.tables._printed import PrintedTable
+from holdfast.tables._select import selection
 
 MOST_ROWS = 100
 """How many rows a notebook shows; a browser cannot scroll through a hundred thousand."""
@@ -56,14 +58,7 @@ class Table(Sequence[dict[str, Any]]):
         InvalidInputError
             If the expression cannot be read or a column does not exist.
         """
-        parts = [parse(where)] if where is not None else []
-        for name, value in equals.items():
-            op = "is" if value is None else "=="
-            parts.append(Compare(op, Column(name), Constant(value)))
-        node = Combine("and", tuple(parts))
-        if self._rows:
-            check_columns(node, self.columns)
-        holds = predicate(node)
+        holds = selection(where, equals, self.columns if self._rows else ())
         return Table([row for row in self._rows if holds(row)], self.columns, self.title)
 
     def sort(self, column: str, *, descending: bool = False) -> "Table":
@@ -104,25 +99,17 @@ class Table(Sequence[dict[str, Any]]):
         MissingDependencyError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise _needs("pandas", "to_dataframe()") from None
-        return pd.DataFrame(self.to_dict(), columns=self.columns)
+        return data_frame(self.to_dict())
 
     def to_arrow(self) -> Any:
-        """Return a pyarrow ``Table``; a column of several types becomes text.
+        """Return a pyarrow ``Table``; a column of values without a common type becomes text.
 
         Raises
         ------
         MissingDependencyError
             If pyarrow is not installed.
         """
-        try:
-            import pyarrow as pa
-        except ImportError:
-            raise _needs("pyarrow", "to_arrow()") from None
-        return pa.table({name: _arrow_ready(v) for name, v in self.to_dict().items()})
+        return arrow_table(self.to_dict())
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Give the rows to any library that speaks the Arrow PyCapsule interface."""
@@ -132,21 +119,14 @@ class Table(Sequence[dict[str, Any]]):
         return f"Table({self.title!r}, {len(self)} rows, columns={self.columns})"
 
     def __str__(self) -> str:
-        lines = [self.columns, *([short(v) for v in row.values()] for row in self._rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
+        return str(self._printed(None))
 
     def _repr_html_(self) -> str:
-        title, rows, left_out = f"{self.title}: {len(self)} rows", self._rows, len(self) - MOST_ROWS
-        if left_out > 0:
-            half = MOST_ROWS // 2
-            gap: dict[str, Any] = dict.fromkeys(self.columns[:1], f"… {left_out} rows left out …")
-            rows = [*rows[:half], gap, *rows[-half:]]
-            title += f", the first {half} and the last {half} shown"
-        return table_html(title, _state_early(self.columns), rows)
+        return self._printed(MOST_ROWS)._repr_html_()
+
+    def _printed(self, most: int | None) -> PrintedTable:
+        columns = self.columns if most is None else _state_early(self.columns)
+        return PrintedTable.of(self.title, columns, self._rows, most)
 
 
 def _state_early(columns: list[str]) -> list[str]:
@@ -158,23 +138,3 @@ def _state_early(columns: list[str]) -> list[str]:
 
 def _without_order(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def _arrow_ready(values: list[Any]) -> list[Any]:
-    kinds = {type(value) for value in values if value is not None}
-    exact = all(_fits(value) for value in values if isinstance(value, int))
-    if kinds == {int, float} and exact:
-        return [None if value is None else float(value) for value in values]
-    if len(kinds) > 1 or not exact:
-        return [None if value is None else str(value) for value in values]
-    return values
-
-
-def _fits(value: int) -> bool:
-    return -(2**63) <= value < 2**63
-
-
-def _needs(package: str, call: str) -> MissingDependencyError:
-    return MissingDependencyError(
-        f"{call} needs {package}; install it with: pip install 'holdfast[tables]'"
-    )

@@ -3,10 +3,22 @@
 The layout of a run directory, format version 1, is described in ``design/001-run-directory.md``.
 """
 
-from holdfast.run._layout import run_folder, run_id_of
+from holdfast.run._failure import SIGTERM_REASON
+from holdfast.run._layout import METADATA, run_folder, run_id_of
 from holdfast.run._log import LogLine
 from holdfast.run._logbook import Logbook
+from holdfast.run._metadata import state_of
 from holdfast.run._reader import LogReader
 from holdfast.run._summary import facts_of
 
-__all__ = ["LogLine", "LogReader", "Logbook", "facts_of", "run_folder", "run_id_of"]
+__all__ = [
+    "METADATA",
+    "SIGTERM_REASON",
+    "LogLine",
+    "LogReader",
+    "Logbook",
+    "facts_of",
+    "run_folder",
+    "run_id_of",
+    "state_of",
+]

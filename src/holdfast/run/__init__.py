@@ -8,6 +8,7 @@ from holdfast.run._layout import METADATA, run_folder, run_id_of
 from holdfast.run._log import LogLine
 from holdfast.run._logbook import Logbook
 from holdfast.run._metadata import state_of
+from holdfast.run._open import open_run
 from holdfast.run._reader import LogReader
 from holdfast.run._summary import facts_of
 
@@ -18,6 +19,7 @@ __all__ = [
     "LogReader",
     "Logbook",
     "facts_of",
+    "open_run",
     "run_folder",
     "run_id_of",
     "state_of",

@@ -1,36 +1,18 @@
-"""Filter expressions such as ``dt < 0.1 and status == 'complete'``: one parser for the library.
+"""Text to a tree: parsed by Python's own parser, and never evaluated.
 
-The text has Python's syntax for comparisons, and is parsed but never evaluated as Python: `parse`
-turns it into a tree of the few nodes below, and `predicate` turns the tree into a function of a
-row.
-
-=====================  ==============================================================
-``dt < 0.1``           ``== != < <= > >=``, also chained: ``0.01 <= dt < 0.1``
-``name in ('a', 'b')`` membership, also ``not in``; ``'a' in name`` looks into text
-``reason is None``     no value there; ``is not None``
-``and or not ( )``     combinations
-``like(name, 'ab*')``  text against a shell pattern
-``col('max T')``       a column whose name is no Python name; ``params.dt`` needs no ``col``
-=====================  ==============================================================
-
-A comparison with a value that is missing, or of a type that does not compare, is neither true nor
-false, as with NULL in SQL: no row satisfies it, and none satisfies its opposite.
+A walk over Python's tree accepts what the language has and turns it into the few nodes below;
+everything else is refused, and the message shows the part.
 """
 
 import ast
 import math
-import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from holdfast._names import listing, nearest
 from holdfast.errors import InvalidInputError
-
-Row = Mapping[str, Any]
-_Truth = Callable[[Row], bool | None]
 
 MAX_DEPTH = 100
 """How deep parts may stand in each other; much more exhausts the stack, here or in a database."""
@@ -94,17 +76,6 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[str, bool]] = {
     ast.IsNot: ("is", False),
 }
 
-_TESTS: dict[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "in": lambda item, container: item in container,
-    "like": lambda text, pattern: isinstance(text, str) and fnmatchcase(text, pattern),
-}
-
 _WORDS = {
     "true": True,
     "false": False,
@@ -121,7 +92,7 @@ def parse(text: str) -> Node:
     Parameters
     ----------
     text : str
-        As described above.
+        As `holdfast.query` describes it.
 
     Returns
     -------
@@ -300,68 +271,3 @@ def check_columns(node: Node, known: Iterable[str]) -> None:
                 f"there is no column {name!r}{nearest(name, names) or ';'} "
                 f"the columns are {listing(names, most=30)} (put text values in quotes)"
             )
-
-
-def predicate(node: Node) -> Callable[[Row], bool]:
-    """Return a function that tells whether a row satisfies an expression."""
-    truth = _truth(node)
-    return lambda row: truth(row) is True
-
-
-def _truth(node: Node) -> _Truth:
-    """Return a function that gives True, False, or None where a missing value leaves it open."""
-    match node:
-        case Compare("is", left, _):
-            value = _value(left)
-            return lambda row: value(row) is None
-        case Compare(op, left, right):
-            return _comparison(_TESTS[op], _value(left), _value(right))
-        case Not(part):
-            return _negation(_truth(part))
-        case Combine(op, parts):
-            return _combination([_truth(part) for part in parts], decisive=op == "or")
-    value = _value(node)
-    return lambda row: None if (found := value(row)) is None else bool(found)
-
-
-def _negation(truth: _Truth) -> _Truth:
-    return lambda row: None if (found := truth(row)) is None else not found
-
-
-def _combination(truths: list[_Truth], *, decisive: bool) -> _Truth:
-    """Combine: one part that is `decisive` settles it, else one that is open leaves it open."""
-
-    def holds(row: Row) -> bool | None:
-        result: bool | None = not decisive
-        for truth in truths:
-            found = truth(row)
-            if found is decisive:
-                return decisive
-            if found is None:
-                result = None
-        return result
-
-    return holds
-
-
-def _value(operand: Column | Constant) -> Callable[[Row], Any]:
-    if isinstance(operand, Constant):
-        constant = operand.value
-        return lambda _row: constant
-    name = operand.name
-    return lambda row: row.get(name)
-
-
-def _comparison(
-    test: Callable[[Any, Any], Any], left: Callable[[Row], Any], right: Callable[[Row], Any]
-) -> _Truth:
-    def holds(row: Row) -> bool | None:
-        one, other = left(row), right(row)
-        if one is None or other is None:
-            return None
-        try:
-            return bool(test(one, other))
-        except TypeError:  # text against a number
-            return None
-
-    return holds

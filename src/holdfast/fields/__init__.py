@@ -6,9 +6,45 @@ storage at chosen times, the *interrupts*.
 """
 
 from holdfast.fields._base import StorageBase
+from holdfast.fields._data_tracker import DataTracker
 from holdfast.fields._field import Field, FieldCollection
+from holdfast.fields._file import FileStorage
 from holdfast.fields._grids import Grid
+from holdfast.fields._interrupts import (
+    ConstantInterrupts,
+    FixedInterrupts,
+    GeometricInterrupts,
+    Interrupts,
+    LogarithmicInterrupts,
+    RealtimeInterrupts,
+    parse_interrupts,
+)
+from holdfast.fields._loop import track
 from holdfast.fields._memory import MemoryStorage
+from holdfast.fields._movie import MovieStorage
+from holdfast.fields._shared import get_memory_storage
+from holdfast.fields._trackers import StorageTracker, Tracker
 from holdfast.fields._view import StorageView
 
-__all__ = ["Field", "FieldCollection", "Grid", "MemoryStorage", "StorageBase", "StorageView"]
+__all__ = [
+    "ConstantInterrupts",
+    "DataTracker",
+    "Field",
+    "FieldCollection",
+    "FileStorage",
+    "FixedInterrupts",
+    "GeometricInterrupts",
+    "Grid",
+    "Interrupts",
+    "LogarithmicInterrupts",
+    "MemoryStorage",
+    "MovieStorage",
+    "RealtimeInterrupts",
+    "StorageBase",
+    "StorageTracker",
+    "StorageView",
+    "Tracker",
+    "get_memory_storage",
+    "parse_interrupts",
+    "track",
+]

@@ -15,6 +15,7 @@ from holdfast.fields._writing import Writing
 
 if TYPE_CHECKING:
     from holdfast.fields._memory import MemoryStorage
+    from holdfast.fields._trackers import StorageTracker
     from holdfast.fields._view import StorageView
 
 __all__ = ["StorageBase", "Stored", "WriteMode"]
@@ -173,6 +174,32 @@ class StorageBase(Writing):
 
         target = output(out if filename is None else filename)
         return copy_into(self, target, progress=progress)
+
+    def tracker(
+        self,
+        interrupts: Any = 1,
+        transformation: Callable[..., Any] | None = None,
+        filename: str | os.PathLike[str] | None = None,
+    ) -> "StorageTracker":
+        """Return a tracker that feeds this storage.
+
+        Parameters
+        ----------
+        interrupts : interrupts
+            When; see `parse_interrupts`.
+        transformation : callable, optional
+            Takes a field, or a field and its time, and returns what is stored.
+        filename : path, optional
+            A `FileStorage` that is written besides.
+
+        Raises
+        ------
+        InvalidInputError
+            If the interrupts cannot be.
+        """
+        from holdfast.fields._trackers import StorageTracker
+
+        return StorageTracker(self, interrupts, transformation=transformation, filename=filename)
 
     def to_xarray(self) -> Any:
         """Return an ``xarray.DataArray`` that reads its values when they are needed.

@@ -1,0 +1,155 @@
+"""Answers of the index: which folders satisfy a question, and the table of their runs."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from holdfast._plain import from_plain
+from holdfast.errors import InvalidInputError
+from holdfast.query import Node, Sql, check_columns, columns, decoded, to_sql
+from holdfast.store._index._entry import flat
+from holdfast.store._index._filters import OURS, Columns, question
+from holdfast.tables import Table
+
+_SAMPLE = 200
+"""How many rows are counted to see how rare something is."""
+
+_BEFORE = ("run_id", "task", "state")
+_AFTER = {
+    "status": "status",
+    "group": "group_name",
+    "replicate": "replicate",
+    "seed": "seed",
+    "drawn_seed": "drawn_seed",
+    "started": "started",
+    "finished": "finished",
+    "runtime": "runtime",
+    "reason": "reason",
+}
+_FOLDERS = "SELECT runs.folder, signature FROM runs JOIN seen ON seen.folder = runs.folder"
+_SHOWN = (*_BEFORE, *_AFTER.values(), "params", "metrics", "folder")
+
+
+def condition(
+    connection: sqlite3.Connection, where: str | None, filters: Mapping[str, Any]
+) -> tuple[Sql, frozenset[str]]:
+    """Return what runs must satisfy, and the columns that were asked for.
+
+    Raises
+    ------
+    InvalidInputError
+        If it cannot be understood or asks for a column that no run has.
+    """
+    if where is None and not filters:
+        return Sql("1"), frozenset()
+    found = Columns(connection)
+    known = found.known
+    node = question(where, filters, known)
+    if connection.execute("SELECT 1 FROM runs").fetchone():
+        check_columns(node, known)
+    return _translated(connection, node, found), frozenset(columns(node))
+
+
+def _translated(connection: sqlite3.Connection, node: Node, found: Columns) -> Sql:
+    def size(part: Sql) -> int:
+        query = f"SELECT count(*) FROM (SELECT 1 FROM runs WHERE {part.text} LIMIT {_SAMPLE})"  # noqa: S608 - from to_sql
+        return int(connection.execute(query, part.arguments).fetchone()[0])
+
+    try:
+        return to_sql(node, found.source, size)
+    except sqlite3.OperationalError as error:
+        raise _too_deep(error) from None
+
+
+def folders_of(
+    connection: sqlite3.Connection, chosen: Sql, *, unreadable: bool, most: int = -1
+) -> list[tuple[str, str]]:
+    """Return folders and their signatures, by time of start, all or the first few."""
+    readable = "" if unreadable else "AND runs.state <> 'unreadable'"
+    query = f"{_FOLDERS} WHERE {chosen.text} {readable} ORDER BY timestamp, runs.folder LIMIT ?"
+    return _rows(connection, query, (*chosen.arguments, most))
+
+
+def table_of(connection: sqlite3.Connection, chosen: Sql, directory: str, title: str) -> Table:
+    """Return the table of the chosen runs: ours, parameters, metrics, and where each run is."""
+    query = f"SELECT {', '.join(_SHOWN)} FROM runs WHERE {chosen.text} ORDER BY timestamp, folder"  # noqa: S608
+    found = _rows(connection, query, chosen.arguments)
+    params = _unpacked([row[-3] for row in found])
+    metrics = _unpacked([row[-2] for row in found])
+    names = _Header(params, metrics)
+    parts = zip(found, names.renamed_params, names.renamed_metrics, strict=True)
+    rows = [_row(row, one, other, directory) for row, one, other in parts]
+    return Table(rows, names.columns, title)
+
+
+def _row(
+    row: Sequence[Any], params: dict[str, Any], metrics: dict[str, Any], directory: str
+) -> dict[str, Any]:
+    run_id, task, state, *others, _, _, folder = row
+    shown = {"run_id": run_id, "task": task, "state": state, **params, **metrics}
+    shown.update(zip(_AFTER, others, strict=True))
+    for name in ("seed", "drawn_seed"):
+        if isinstance(shown[name], bytes):
+            shown[name] = decoded(shown[name])
+    shown["directory"] = f"{directory}/{folder}" if directory else folder
+    return shown
+
+
+class _Header:
+    """The columns of a table, no two of one name: a parameter ``seed`` has ``params.seed``."""
+
+    def __init__(self, params: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> None:
+        ours = OURS | {"directory"}
+        of_params = {name: _apart("params.", name, ours) for name in _union(params)}
+        taken = ours | set(of_params.values())
+        of_metrics = {name: _apart("metrics.", name, taken) for name in _union(metrics)}
+        self.columns = [*_BEFORE, *of_params.values(), *of_metrics.values(), *_AFTER, "directory"]
+        self.renamed_params = _renamed(params, of_params)
+        self.renamed_metrics = _renamed(metrics, of_metrics)
+
+
+def _apart(prefix: str, name: str, taken: Iterable[str]) -> str:
+    return prefix + name if name in taken or name.startswith(prefix) else name
+
+
+def _union(rows: list[dict[str, Any]]) -> dict[str, None]:
+    names: dict[str, None] = {}
+    for row in rows:
+        if not row.keys() <= names.keys():
+            names.update(dict.fromkeys(row))
+    return names
+
+
+def _renamed(rows: list[dict[str, Any]], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    if all(name == column for name, column in names.items()):
+        return rows
+    return [{names[name]: value for name, value in row.items()} for row in rows]
+
+
+def _unpacked(texts: list[str]) -> list[dict[str, Any]]:
+    """Return values by name from JSON objects, all at once, since a call for each costs more."""
+    together = "[" + ",".join(texts) + "]"
+    found: list[dict[str, Any]] = msgspec.json.decode(together)
+    if '"$' in together:
+        found = [from_plain(values) for values in found]
+    if "[" in together[1:] or together.count("{") > len(texts):
+        found = [dict(flat(values)) for values in found]
+    return found
+
+
+def _rows(connection: sqlite3.Connection, query: str, arguments: Sequence[Any]) -> list[Any]:
+    try:
+        return connection.execute(query, arguments).fetchall()
+    except sqlite3.OperationalError as error:
+        raise _too_deep(error) from None
+
+
+def _too_deep(error: sqlite3.OperationalError) -> Exception:
+    """Return what to raise: SQLite reads conditions to some depth only."""
+    if "stack overflow" in str(error) or "too large" in str(error):
+        return InvalidInputError(
+            "the expression is nested too deeply for the database; write fewer parentheses"
+        )
+    return error

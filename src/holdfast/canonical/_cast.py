@@ -305,8 +305,15 @@ def _default_of(field: "dataclasses.Field[Any]") -> Callable[[], Any] | None:
     return None
 
 
-def hints_of(thing: Any) -> dict[str, Any]:
+def hints_of(thing: Any, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the annotations of a function or class, texts among them resolved.
+
+    Parameters
+    ----------
+    thing : function or class
+        What is annotated.
+    known : mapping, optional
+        Names that annotations may use though they are imported for type checkers only.
 
     Raises
     ------
@@ -314,7 +321,7 @@ def hints_of(thing: Any) -> dict[str, Any]:
         If one names something that cannot be found where it was written.
     """
     try:
-        return typing.get_type_hints(thing, include_extras=True)
+        return typing.get_type_hints(thing, localns=known and dict(known), include_extras=True)
     except NameError as error:
         raise InvalidInputError(
             f"the annotations of {getattr(thing, '__qualname__', thing)} cannot be read ({error}); "

@@ -7,8 +7,9 @@ from holdfast.run._failure import SIGTERM_REASON
 from holdfast.run._layout import METADATA, run_folder, run_id_of
 from holdfast.run._log import LogLine
 from holdfast.run._logbook import Logbook
-from holdfast.run._metadata import state_of
-from holdfast.run._open import open_run
+from holdfast.run._metadata import state_of, writer_of
+from holdfast.run._open import abandon_run, open_run
+from holdfast.run._pickles import unpickle
 from holdfast.run._reader import LogReader
 from holdfast.run._summary import facts_of
 
@@ -18,9 +19,12 @@ __all__ = [
     "LogLine",
     "LogReader",
     "Logbook",
+    "abandon_run",
     "facts_of",
     "open_run",
     "run_folder",
     "run_id_of",
     "state_of",
+    "unpickle",
+    "writer_of",
 ]

@@ -48,3 +48,8 @@ def open_run(
         path, how, params, fields or {}, sync=sync, stream_options=stream_options
     )
     return log
+
+
+def abandon_run(log: Logbook) -> None:
+    """Stop writing a run without marking it; every later call on its logbook is refused."""
+    log._session.supersede()  # noqa: SLF001 - of this room

@@ -1,7 +1,6 @@
 """`LogReader`, which reads a run, live or ended, and never writes."""
 
 import os
-import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -34,23 +33,11 @@ from holdfast.run._layout import (
 from holdfast.run._log import LogLine, follow_log, read_log
 from holdfast.run._metadata import State, read_metadata, state_of
 from holdfast.run._params import load_params
+from holdfast.run._pickles import unpickle
 from holdfast.run._summary import glance, summary_html, summary_text
 
 if TYPE_CHECKING:
     from holdfast.streams import Stream, StreamsReader
-
-_UNPICKLING_ERRORS = (
-    pickle.UnpicklingError,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    TypeError,
-    ValueError,
-)
-"""What `pickle` raises on damaged files, by its documentation and by flipping bits."""
 
 
 class LogReader:
@@ -301,16 +288,7 @@ class LogReader:
         FormatError
             If the file is damaged, or a class it needs cannot be imported.
         """
-        path = self._artifact(name, ".pkl")
-        if not trust:
-            raise InvalidInputError(
-                f"{path} is a pickle, and reading one can run any code; if you trust its origin, "
-                "pass trust=True"
-            )
-        try:
-            return pickle.loads(path.read_bytes())  # noqa: S301 - on explicit request
-        except _UNPICKLING_ERRORS as error:
-            raise FormatError(f"{path} cannot be unpickled: {error}") from error
+        return unpickle(self._artifact(name, ".pkl"), trust=trust)
 
     def load_artifact(self, name: str, *, trust: bool = False) -> Any:
         """Read any artifact by its name with its ending.

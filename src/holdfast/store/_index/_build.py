@@ -15,6 +15,9 @@ from holdfast.store._index._entry import read_entry
 from holdfast.store._index._rows import Bulk
 from holdfast.store._index._scan import folders, stamp
 
+BUSY_SECONDS = 30.0
+"""How long to wait for another process that writes, before giving up."""
+
 _CHUNK = 2000
 _BESIDE = ("-wal", "-shm", "-journal")
 
@@ -86,7 +89,9 @@ def remove(path: Path) -> None:
             os.unlink(f"{path}{ending}")
 
 
-def connect(place: Path | str, mode: str = "rw", timeout: float = 30.0) -> sqlite3.Connection:
+def connect(
+    place: Path | str, mode: str = "rw", timeout: float = BUSY_SECONDS
+) -> sqlite3.Connection:
     """Open a database: a file (``ro``, ``rw``, or ``rwc``, which makes it), or ``":memory:"``."""
     uri = f"{place.absolute().as_uri()}?mode={mode}" if isinstance(place, Path) else place
     connection = sqlite3.connect(

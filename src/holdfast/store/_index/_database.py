@@ -6,6 +6,7 @@ fails (a full disk, no permission) the next one is taken.
 """
 
 import contextlib
+import errno
 import os
 import sqlite3
 import threading
@@ -18,7 +19,7 @@ from filelock import FileLock
 from holdfast._process import ForkGuard
 from holdfast.errors import LockedError
 from holdfast.store._index import _schema
-from holdfast.store._index._build import build, connect, fill, remove
+from holdfast.store._index._build import BUSY_SECONDS, build, connect, fill, remove
 from holdfast.store._index._place import places
 
 Result = TypeVar("Result")
@@ -97,16 +98,27 @@ class Database:
             return work(self._current())
 
     def rebuild(self) -> None:
-        """Build the index anew, in the best place that can be written."""
+        """Build the index anew where it is.
+
+        Raises
+        ------
+        OSError
+            If there is no room for another; the old one is then still there.
+        """
         with self.lock:
             self.run(lambda _: None)
             if self._path is None:
                 self.close()
                 return
-            path = self._path
-            with _locked(path):
-                self.close()
-                build(path, self._directory)
+            with _locked(self._path):
+                try:
+                    build(self._path, self._directory)
+                except sqlite3.DatabaseError as error:
+                    full = _code(error) == sqlite3.SQLITE_FULL
+                    number = errno.ENOSPC if full else errno.EIO
+                    raise OSError(
+                        number, f"the index cannot be built: {error}", str(self._path)
+                    ) from error
 
     def close(self) -> None:
         """Close the connection; further work opens it again."""
@@ -173,7 +185,7 @@ class Database:
             return self._opened(path)
 
     def _opened(self, path: Path) -> sqlite3.Connection:
-        connection = connect(path, "rw")
+        connection = connect(path, "rw", BUSY_SECONDS)
         try:
             _check_version(connection)
             connection.execute("PRAGMA synchronous = NORMAL")

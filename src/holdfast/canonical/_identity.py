@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+import numpy as np
+
 from holdfast._plain import dump_json, fields_as_value, to_plain
 from holdfast.canonical._cast import config_values
 from holdfast.errors import InvalidInputError
@@ -46,6 +48,9 @@ def canonical(value: Any, where: str) -> Any:
         return [canonical(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, AbstractSet):
         return sorted((canonical(item, where) for item in value), key=canonical_text)
+    if isinstance(value, complex | np.complexfloating):
+        parts = _number(float(value.real), where), _number(float(value.imag), where)
+        return to_plain(complex(*parts), where)
     plain = to_plain(value, where)
     if isinstance(plain, list):
         return canonical(plain, where)

@@ -80,7 +80,7 @@ def test_a_loop_needs_trackers_and_pairs() -> None:
     with pytest.raises(InvalidInputError, match="tracker"):
         track(steps(), [MemoryStorage()])
     with pytest.raises(InvalidInputError, match="pairs"):
-        list(track(iter([1.0]), MemoryStorage().tracker()))  # type: ignore[list-item]
+        list(track(iter([1.0]), MemoryStorage().tracker()))  # type: ignore[arg-type]
 
 
 class Shift:
@@ -140,7 +140,7 @@ def test_a_data_tracker_saves_what_a_function_returns(tmp_path: Path, extension:
 def test_a_data_tracker_refuses_what_it_cannot_do() -> None:
     for wrong in ({}, {"func": len, "storage": MemoryStorage()}, {"func": 3}):
         with pytest.raises(InvalidInputError):
-            DataTracker(**wrong)  # type: ignore[arg-type]
+            DataTracker(**wrong)
     with pytest.raises(InvalidInputError, match="csv"):
         DataTracker(statistics, filename="table.docx")
     with pytest.raises(InvalidInputError):

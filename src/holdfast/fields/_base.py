@@ -59,7 +59,7 @@ class StorageBase(Writing):
         ----------
         *indices : int or str
             One: number or label in the collections. Several: number of the time, then of the parts
-            within.
+            within; but a second that is text and no label of a part is `label`.
         label : str, optional
             Name of the returned field; its own if left out.
         **options

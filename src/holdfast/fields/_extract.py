@@ -23,9 +23,11 @@ def extract_field(
     unknown = options.keys() - {"copy", "field_id"}
     if unknown:
         raise InvalidInputError(f"extract_field takes no {', '.join(sorted(unknown))}")
-    wanted = (options["field_id"], *indices) if "field_id" in options else tuple(indices)
+    wanted = [options["field_id"], *indices] if "field_id" in options else list(indices)
     if not wanted:
         raise InvalidInputError("extract_field takes the number or the label of a field")
+    if label is None and len(wanted) == 2 and _is_new_label(storage, wanted[1]):
+        *wanted, label = wanted
     if len(wanted) > 1:
         return _part_of_field(storage[wanted[0]], wanted[1:], label)
     if "copy" not in options:
@@ -34,6 +36,12 @@ def extract_field(
         return _labelled(storage[wanted[0]], label)
     part = part_of(storage, wanted[0])
     return _labelled(part.form.restore(part.of(storage.data[-1])), label)
+
+
+def _is_new_label(storage: "StorageBase", text: Any) -> bool:
+    """Whether a second position is py-pde's `label`, not the name of a part."""
+    parts = storage.form.parts
+    return isinstance(text, str) and parts is not None and text not in [p.label for p in parts]
 
 
 def _part_of_field(field: Any, indices: Sequence[Any], label: str | None) -> Any:

@@ -15,11 +15,12 @@ from holdfast.errors import InvalidInputError, StateError
 from holdfast.fields._base import StorageBase, WriteMode
 from holdfast.fields._file_reader import FileReader
 from holdfast.fields._file_writer import FileOptions, FileWriter, begin_anew, erase, in_the_way
-from holdfast.fields._forms import Array, Layout
+from holdfast.fields._forms import Array, Layout, dtype_of
 from holdfast.fields._hooks import Stored
 from holdfast.fields._mpi import is_main
 
-_writing_here: "weakref.WeakValueDictionary[str, FileStorage]" = weakref.WeakValueDictionary()
+_writers: "dict[str, tuple[weakref.ref[FileStorage], FileWriter]]" = {}
+"""Files that this process writes, also where the program has forgotten the storage."""
 
 
 class FileStorage(StorageBase):
@@ -104,7 +105,7 @@ class FileStorage(StorageBase):
                 raise InvalidInputError(f"{name} is a number of fields, at least 1, not {number!r}")
         self._path = Path(os.path.abspath(filename))
         self.keep_opened, self._max_length, self._every = keep_opened, max_length, every
-        self._dtype = dtype
+        self._dtype = None if dtype is None else dtype_of(dtype)
         self._options = FileOptions(
             compression, compression_opts, shuffle, chunks, sync, interval, journal_bytes
         )
@@ -242,13 +243,14 @@ class FileStorage(StorageBase):
         """End this storage's last writing, and of others here what would be replaced."""
         if self._writer is not None:
             self._end()
-        older = _writing_here.get(str(self._path))
-        if truncate and older is not None and older is not self:
-            older.close()  # a notebook's cell that is run again still holds the file
+        owner, older = _writers.get(str(self._path), (None, None))
+        if older is not None and owner is not None and (truncate or owner() is None):
+            older.close()  # a notebook's cell that is run again has left the file open
+            del _writers[str(self._path)]
 
     def _open(self, writer: FileWriter) -> None:
         self._writer, self._rows = writer, writer.rows
-        _writing_here[str(self._path)] = self
+        _writers[str(self._path)] = weakref.ref(self), writer
         writer.describe(self._info)
 
     def _append_data(self, data: Array, time: float) -> None:
@@ -273,14 +275,19 @@ class FileStorage(StorageBase):
             self._replace(None)
         if self._writer is not None:
             self._writer.end(self._info)
-            self._writer = None
+            self._let_go()
         self._reader.forget()
+
+    def _let_go(self) -> None:
+        if _writers.get(str(self._path), (None, None))[1] is self._writer:
+            del _writers[str(self._path)]
+        self._writer = None
 
     def _erase(self) -> None:
         layout = self._layout if self._is_writing else None
         if self._writer is not None:
             self._writer.close()
-            self._writer = None
+            self._let_go()
         self._to_replace = False
         erase(self._path)
         self._reader.forget()
@@ -291,7 +298,14 @@ class FileStorage(StorageBase):
         if self._to_replace:
             return 0
         self._look()
-        return self._reader.length()
+        return self._reader.known
+
+    def _row(self, index: Any) -> int:
+        # What the last look has found is still there: no other look, which takes longer than to
+        # read a small field.
+        if type(index) is int and 0 <= index < self._reader.known and not self._to_replace:
+            return index
+        return super()._row(index)
 
     def _read_times(self) -> npt.NDArray[np.float64]:
         if self._to_replace:

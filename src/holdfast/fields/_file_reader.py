@@ -29,12 +29,19 @@ class FileReader:
     ----------
     path : Path
         The file; it need not be there yet.
+
+    Attributes
+    ----------
+    known : int
+        How many fields the last look found.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reader: AppendReader | None = None
+        self._found: AppendReader | None = None
         self._inode: int | None = None
+        self.known = 0
 
     def refresh(self) -> bool:
         """Look again; tell whether the file is another one than before.
@@ -54,12 +61,12 @@ class FileReader:
                 self._reader = None
         else:
             self._reader.refresh()
+        self._found = self._with_fields(self._reader)
+        self.known = 0 if self._found is None else self._length(self._found)
         return replaced
 
-    @property
-    def found(self) -> AppendReader | None:
-        """The reader of the file; None where there is none, or nothing in it yet."""
-        reader = self._reader
+    def _with_fields(self, reader: AppendReader | None) -> AppendReader | None:
+        """Return the reader if there are fields, or are to be."""
         if reader is None:
             return None
         missing = {DATA, TIMES} - set(reader.names)
@@ -72,11 +79,7 @@ class FileReader:
             )
         return None
 
-    def length(self) -> int:
-        """Return how many fields the last look found."""
-        reader = self.found
-        if reader is None:
-            return 0
+    def _length(self, reader: AppendReader) -> int:
         rows = min(reader.length(DATA), reader.length(TIMES))
         known = self._known_length(reader)
         return rows if known is None else min(rows, known)
@@ -84,7 +87,7 @@ class FileReader:
     @property
     def counts_rows(self) -> bool:
         """Whether the file says how many rows count."""
-        return self.found is not None and self._known_length(self.found) is not None
+        return self._found is not None and self._known_length(self._found) is not None
 
     def _known_length(self, reader: AppendReader) -> int | None:
         known = _decoded(reader.attributes().get(LENGTH))
@@ -97,21 +100,21 @@ class FileReader:
 
     def times(self) -> npt.NDArray[np.float64]:
         """Return the times of all fields of the last look."""
-        reader = self.found
+        reader = self._found
         if reader is None:
             return np.empty(0)
-        return np.asarray(reader.read(TIMES, 0, self.length()), np.float64)
+        return np.asarray(reader.read(TIMES, 0, self.known), np.float64)
 
     def data(self, start: int, stop: int) -> Array:
         """Return the values of fields by number."""
-        reader = self.found
+        reader = self._found
         if reader is None:
             raise MissingFileError(f"{self._path} is not there any more")
         return reader.read(DATA, start, stop)
 
     def stored(self) -> Stored | None:
         """Return what is known of the fields; None where there are none."""
-        reader = self.found
+        reader = self._found
         if reader is None:
             return None
         kind = reader.kind(DATA)
@@ -121,7 +124,8 @@ class FileReader:
 
     def forget(self) -> None:
         """Look at the file anew next time."""
-        self._reader, self._inode = None, None
+        self._reader = self._found = self._inode = None
+        self.known = 0
 
 
 def _inode(path: Path) -> int | None:

@@ -112,7 +112,7 @@ class FileWriter:
         """Whether there are as many times as fields, and no rows that do not count."""
         reader = FileReader(self._file.path)
         reader.refresh()
-        if not self._data.length == self._times.length == reader.length():
+        if not self._data.length == self._times.length == reader.known:
             return False
         if reader.counts_rows:  # py-pde would see no more than that, after a kill too
             self._file.set_attribute("", LENGTH, encoded(None))

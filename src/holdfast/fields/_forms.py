@@ -112,7 +112,7 @@ class Layout:
         values = form.values(field)
         if dtype is None:
             return cls(values.shape, values.dtype, form)
-        stored = _dtype_of(dtype)
+        stored = dtype_of(dtype)
         if not np.can_cast(values.dtype, stored, casting="same_kind"):
             raise InvalidInputError(
                 f"{values.dtype} values of a {form.name} cannot be stored as {stored} without "
@@ -144,7 +144,14 @@ class Layout:
         return values.astype(self.dtype)
 
 
-def _dtype_of(dtype: npt.DTypeLike) -> "np.dtype[Any]":
+def dtype_of(dtype: npt.DTypeLike) -> "np.dtype[Any]":
+    """Return what names a dtype as one.
+
+    Raises
+    ------
+    InvalidInputError
+        If it names none.
+    """
     try:
         return np.dtype(dtype)
     except TypeError:

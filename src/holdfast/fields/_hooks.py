@@ -11,7 +11,7 @@ import numpy.typing as npt
 from holdfast.errors import InvalidInputError, StateError
 from holdfast.fields._forms import FORM_KEYS, Array, Form, Layout, form_from
 from holdfast.fields._info import plain_info
-from holdfast.fields._values import StoredData
+from holdfast.fields._values import StoredData, row_of
 
 WriteMode = Literal["append", "truncate", "truncate_once", "truncate_always", "readonly"]
 _MODES = ("append", "truncate", "truncate_once", "truncate_always", "readonly")
@@ -162,6 +162,10 @@ class Hooks:
             # Copied one by one: else one that is kept would keep all that were read with it.
             read = self._read_data(start, min(start + several, rows.stop))
             yield from read if len(read) == 1 else (values.copy() for values in read)
+
+    def _row(self, index: Any) -> int:
+        """Return the number of the field that an index means."""
+        return row_of(index, len(self), self)
 
     def read_values(self, rows: range, rest: tuple[Any, ...] = ()) -> Array:
         """Return the values of some fields as one array; `rest` says which of each."""

@@ -34,12 +34,13 @@ class PdeForm:
         A field whose values do not matter; not changed.
     """
 
-    __slots__ = ("_example", "grid", "name")
+    __slots__ = ("_class", "_example", "grid", "name", "parts")
 
     def __init__(self, example: Any) -> None:
-        self._example = example
+        self._example, self._class = example, type(example)
         self.grid: Any = example.grid
-        self.name = type(example).__name__
+        self.name = self._class.__name__
+        self.parts = self._parts()
 
     @classmethod
     def of(cls, field: Any) -> "PdeForm":
@@ -64,9 +65,7 @@ class PdeForm:
                 f"py-pde does not understand the field attributes {dict(attributes)}: {error!r}"
             ) from None
 
-    @property
-    def parts(self) -> tuple[Part, ...] | None:
-        """The fields of a collection."""
+    def _parts(self) -> tuple[Part, ...] | None:
         if not hasattr(self._example, "fields"):
             return None
         parts, start = [], 0
@@ -96,11 +95,11 @@ class PdeForm:
 
     def restore(self, values: Array) -> Any:
         """Return a field with these values."""
-        field = self._example.copy()
-        if field.dtype != values.dtype:
-            field = field.copy(dtype=values.dtype)
-        field.data = values
-        return field
+        if (
+            self.parts is None
+        ):  # the constructor copies once, a copy of the example would do so twice
+            return self._class(self.grid, values, label=self._example.label, dtype=values.dtype)
+        return collection([p.form.restore(p.of(values)) for p in self.parts], self._example.label)
 
     def cast(self, dtype: "np.dtype[Any]") -> Self:
         """Return the same form for values of another dtype."""

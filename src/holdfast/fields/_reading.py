@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from holdfast.fields._hooks import Hooks
-from holdfast.fields._values import row_of
 
 
 class Reading(Hooks):
@@ -14,7 +13,8 @@ class Reading(Hooks):
         """Return the field with a number, or a list of those in a slice."""
         if isinstance(index, slice):
             return list(self._fields(range(len(self))[index]))
-        return self.form.restore(self._read_frame(row_of(index, len(self), repr(self))))
+        row = self._row(index)
+        return self.form.restore(self._read_frame(row))
 
     def __iter__(self) -> Iterator[Any]:
         return self._fields(range(len(self)))

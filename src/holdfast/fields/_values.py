@@ -42,7 +42,7 @@ class StoredData:
             return self._storage.read_values(range(len(self)))[index]
         if isinstance(first, slice):
             return self._storage.read_values(range(len(self))[first], tuple(rest))
-        row = row_of(first, len(self), repr(self._storage))
+        row = row_of(first, len(self), self._storage)
         return self._storage.read_values(range(row, row + 1), tuple(rest))[0]
 
     def __iter__(self) -> Iterator[Array]:
@@ -56,7 +56,7 @@ class StoredData:
         return f"<values of {self._storage!r}: shape {self.shape}, {self.dtype}>"
 
 
-def row_of(index: Any, length: int, what: str) -> int:
+def row_of(index: Any, length: int, what: object) -> int:
     """Return the number of a row from an index that may count from the end.
 
     Raises
@@ -67,11 +67,11 @@ def row_of(index: Any, length: int, what: str) -> int:
         If it is no index.
     """
     if isinstance(index, bool | np.bool_) or not hasattr(index, "__index__"):
-        raise TypeError(f"{what} takes a number or a slice, not {index!r}")
+        raise TypeError(f"{what!r} takes a number or a slice, not {index!r}")
     row = operator.index(index)
     row += length if row < 0 else 0
     if not 0 <= row < length:
-        raise IndexError(f"{what} has {length} fields, none with number {index}")
+        raise IndexError(f"{what!r} has {length} fields, none with number {index}")
     return row
 
 

@@ -88,7 +88,7 @@ class StorageView:
         rows = range(len(self))
         if isinstance(index, slice):
             return list(self._fields(rows[index]))
-        row = row_of(index, len(self), repr(self))
+        row = row_of(index, len(self), self)
         return next(self._fields(rows[row : row + 1]))
 
     def __iter__(self) -> Iterator[Any]:

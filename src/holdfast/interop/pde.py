@@ -1,25 +1,12 @@
 """py-pde with Holdfast's storages and trackers: ``import holdfast.interop.pde as pde``.
 
-Everything that is not named here is py-pde's own.
+Everything that is not named in `OURS` is py-pde's own.
 """
 
 from typing import Any
 
+from holdfast import fields
 from holdfast.errors import MissingDependencyError
-from holdfast.fields import (
-    ConstantInterrupts,
-    DataTracker,
-    FileStorage,
-    FixedInterrupts,
-    GeometricInterrupts,
-    LogarithmicInterrupts,
-    MemoryStorage,
-    RealtimeInterrupts,
-    StorageBase,
-    StorageTracker,
-    StorageView,
-    get_memory_storage,
-)
 
 try:
     import pde as _pde
@@ -28,7 +15,7 @@ except ImportError:
         "holdfast.interop.pde needs py-pde; install it with: pip install 'holdfast[fields]'"
     ) from None
 
-__all__ = [
+OURS = (
     "ConstantInterrupts",
     "DataTracker",
     "FileStorage",
@@ -36,17 +23,20 @@ __all__ = [
     "GeometricInterrupts",
     "LogarithmicInterrupts",
     "MemoryStorage",
+    "ModelrunnerStorage",
+    "MovieStorage",
     "RealtimeInterrupts",
     "StorageBase",
     "StorageTracker",
     "StorageView",
     "get_memory_storage",
-]
+)
+"""Names of what is Holdfast's."""
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(_pde, name)
+    return getattr(fields if name in OURS else _pde, name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *dir(_pde)})
+    return sorted({*OURS, *dir(_pde)})

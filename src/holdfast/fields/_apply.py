@@ -9,6 +9,7 @@ from holdfast.errors import InvalidInputError
 from holdfast.fields._calls import positions
 from holdfast.fields._extract import output
 from holdfast.fields._field import Field, FieldCollection
+from holdfast.fields._parallel import Task, results
 from holdfast.fields._progress import shown
 
 if TYPE_CHECKING:
@@ -31,44 +32,45 @@ def apply(
     func: Callable[..., Any],
     out: Any,
     *,
-    parallel: Any,  # noqa: ARG001
+    parallel: Any,
     progress: bool,
     kwargs: Mapping[str, Any],
 ) -> Any:
     """Do what `StorageBase.apply` says."""
-    given = positions(func, 2, kwargs)
-    results = (
-        (time, func(*(field, time)[:given], **kwargs))
-        for time, field in shown(storage.items, len(storage), progress)
-    )
-    return gathered(storage, results, out)
+    total = len(storage)
+    if not total:
+        return output(out)
+    times = [float(time) for time in storage.times]
+    frames = zip(times, storage.frames(range(total)), strict=False)
+    task = Task(storage.form, func, positions(func, 2, kwargs), kwargs)
+    done = results(task, frames, total, parallel)
+    return gathered(storage, shown(done, total, progress), out)
 
 
-def gathered(storage: "StorageBase", results: Iterator[tuple[float, Any]], out: Any) -> Any:
+def gathered(storage: "StorageBase", done: Iterator[tuple[float, Any]], out: Any) -> Any:
     """Return results as a storage if they are fields, else as a list."""
-    first = next(results, None)
-    if first is None or is_field(first[1], storage):
+    first = next(done)
+    if is_field(first[1], storage):
         target = output(out)
-        if first is not None:
-            _store(storage, target, first, results)
+        _store(storage, target, first, done)
         return target
     if out is not None:
         raise InvalidInputError(
             f"the function returned {first[1]!r} for the first field, which is no field to be "
             "stored; return a field, or leave out= away to get a list"
         )
-    return [first[1], *(result for _, result in results)]
+    return [first[1], *(result for _, result in done)]
 
 
 def _store(
     storage: "StorageBase",
     target: "StorageBase",
     first: tuple[float, Any],
-    results: Iterator[tuple[float, Any]],
+    done: Iterator[tuple[float, Any]],
 ) -> None:
     target.start_writing(first[1])
     target.append(first[1], first[0])
-    for time, result in results:
+    for time, result in done:
         if not is_field(result, storage):
             raise InvalidInputError(
                 f"the function returned {result!r} for the field at time {time:g}, and fields "

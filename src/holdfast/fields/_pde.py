@@ -42,6 +42,9 @@ class PdeForm:
         self.name = self._class.__name__
         self.parts = self._parts()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PdeForm.parse, (dict(self._example.attributes_serialized),)
+
     @classmethod
     def of(cls, field: Any) -> "PdeForm":
         """Return the form of a field."""

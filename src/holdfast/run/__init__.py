@@ -8,7 +8,7 @@ from holdfast.run._layout import METADATA, run_folder, run_id_of
 from holdfast.run._log import LogLine
 from holdfast.run._logbook import Logbook
 from holdfast.run._metadata import state_of, writer_of
-from holdfast.run._open import abandon_run, open_run
+from holdfast.run._open import abandon_run, fail_run, open_run
 from holdfast.run._pickles import unpickle
 from holdfast.run._reader import LogReader
 from holdfast.run._summary import facts_of
@@ -21,6 +21,7 @@ __all__ = [
     "Logbook",
     "abandon_run",
     "facts_of",
+    "fail_run",
     "open_run",
     "run_folder",
     "run_id_of",

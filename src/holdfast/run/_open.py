@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from holdfast._sync import SyncMode
+from holdfast._atomic import replace_bytes
+from holdfast._names import inside
+from holdfast._plain import dump_json
+from holdfast._sync import Durability, SyncMode
+from holdfast.run._layout import METADATA
 from holdfast.run._logbook import Logbook
+from holdfast.run._metadata import now, read_metadata
 from holdfast.run._session import How
 
 
@@ -48,6 +53,16 @@ def open_run(
         path, how, params, fields or {}, sync=sync, stream_options=stream_options
     )
     return log
+
+
+def fail_run(path: Path, reason: str) -> None:
+    """Mark a run failed that this process began, and whose end could not be recorded then.
+
+    The caller knows that nobody writes it any more.
+    """
+    ended = {"status": "failed", "end_time": now(), "failure_reason": reason}
+    content = dump_json(read_metadata(path) | ended)
+    replace_bytes(inside(path, METADATA), content, Durability())
 
 
 def abandon_run(log: Logbook) -> None:

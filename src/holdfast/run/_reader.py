@@ -236,6 +236,20 @@ class LogReader:
                 f"{listing(members)}{nearest(key, members)}"
             ) from None
 
+    def load_arrays(self, name: str) -> dict[str, Array]:
+        """Read all arrays of a bundle, by their names in it.
+
+        Raises
+        ------
+        MissingFileError
+            If there is no such bundle.
+        FormatError
+            If the file is damaged.
+        """
+        path = self._file(DATA, name, ".npz")
+        self._require(path, "bundle", name, lambda: self.arrays)
+        return {key: load_npz(path, key) for key in npz_members(path)}
+
     def load_json(self, name: str) -> Any:
         """Read a JSON artifact.
 

@@ -1,7 +1,8 @@
 """A fingerprint of what a task computes: its source and that of what it uses in its own module.
 
-Comments, docstrings, formatting and decorators do not count. Other modules do not count either:
-the metadata of a run hold the git commit and the versions of packages for that.
+Comments, docstrings, formatting and decorators do not count, nor do the defaults of a function that
+is a task, which are parameters. Other modules do not count either: the metadata of a run hold the
+git commit and the versions of packages for that.
 """
 
 import ast
@@ -24,12 +25,12 @@ def fingerprint(target: Any) -> str:
         The task.
     """
     parts: dict[str, str] = {}
-    _gather(target, parts)
+    _gather(target, parts, defaults=False)  # which are parameters, not code
     text = "\n".join(f"{name}: {parts[name]}" for name in sorted(parts))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _gather(target: Any, parts: dict[str, str]) -> None:
+def _gather(target: Any, parts: dict[str, str], *, defaults: bool = True) -> None:
     parts[target.__qualname__] = ""  # already here, since functions may call each other in a ring
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(target)))
@@ -37,6 +38,10 @@ def _gather(target: Any, parts: dict[str, str]) -> None:
         code = getattr(target, "__code__", None)
         parts[target.__qualname__] = _compiled(code) if code else ""
         return
+    function = tree.body[0]
+    if not defaults and isinstance(function, ast.FunctionDef):
+        function.args.defaults = []
+        function.args.kw_defaults = [None] * len(function.args.kwonlyargs)
     parts[target.__qualname__] = ast.unparse(_without_talk(tree))
     for name, value in _used(tree, target):
         if isinstance(value, FunctionType | type):

@@ -89,13 +89,13 @@ def read_data(run: LogReader, name: str, *, trust: bool) -> Any:
     path = inside(run.path, place_of(name))
     ending, stem = path.suffix, name.removesuffix(path.suffix)
     if not path.is_file():
-        known = [*run.artifact_files, *(f"{n.partition(':')[0]}{ending}" for n in run.arrays)]
+        folder = run.path / place_of(name).partition("/")[0]
+        known = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
         raise MissingFileError(f"run {run.path} has no data {name!r}{nearest(name, known)}")
     if ending == ".npy":
         return run.load_array(stem)
     if ending == ".npz":
-        names = [n for n in run.arrays if n.startswith(f"{stem}:")]
-        return {n.removeprefix(f"{stem}:"): run.load_array(n) for n in names}
+        return run.load_arrays(stem)
     if ending in _PICKLES:
         return unpickle(path, trust=trust)
     decode = _DECODERS.get(ending)

@@ -46,6 +46,7 @@ def group_of(pattern: str, now: dt.datetime | None = None) -> Group:
     """
     if not isinstance(pattern, str):
         raise InvalidInputError(f"a group is named by text such as 'lab/%Y', not {pattern!r}")
+    safe_name(pattern.rstrip("/"), "group pattern")  # strftime drops what follows a NUL
     try:
         path = (now or dt.datetime.now().astimezone()).strftime(pattern.rstrip("/"))
     except (ValueError, UnicodeError) as error:

@@ -12,7 +12,7 @@ from holdfast._plain import from_plain
 from holdfast._process import is_alive, this_process
 from holdfast._sync import Durability
 from holdfast.errors import HoldfastError, InvalidInputError, LockedError, StateError
-from holdfast.run import Logbook, LogReader, abandon_run, open_run, state_of, writer_of
+from holdfast.run import Logbook, LogReader, abandon_run, fail_run, open_run, state_of, writer_of
 from holdfast.store._claims import Claim, Holder
 from holdfast.store._groups import group_of
 from holdfast.store._output import OUTPUT, captured
@@ -177,7 +177,11 @@ def _begin(run: Run, claim: Claim, *, waited: bool) -> Launch | Holder | None:
         if state == "complete":
             return None
         if state == "running":
-            return _writer(run, path)
+            if writer_of(meta) != this_process():
+                return Holder(writer_of(meta))
+            # This process has let go of the claim, so it works on the run no more.
+            fail_run(path, "its end could not be recorded")
+            state = "failed"
         if state == "failed" and waited and claim.is_first:
             raise StateError(
                 f"{run!r} failed in the process that was waited for "
@@ -189,16 +193,6 @@ def _begin(run: Run, claim: Claim, *, waited: bool) -> Launch | Holder | None:
         dead = writer is not None and is_alive(writer) is False
         how = "resume" if state == "interrupted" and dead and run.task.resume else "retry"
     return _opened(run, claim, how, told)
-
-
-def _writer(run: Run, path: Path) -> Holder:
-    writer = writer_of(LogReader(path).meta)
-    if writer == this_process():
-        raise StateError(
-            f"{run!r} is open in this process, or its end could not be recorded; end the process, "
-            "and launch it in another"
-        )
-    return Holder(writer)
 
 
 def _opened(run: Run, claim: Claim, how: Any, earlier: dict[str, Any]) -> Launch:
@@ -270,8 +264,7 @@ def _fail(begun: Launch, error: BaseException) -> None:
         with begun.run.store.claims.locked(begun.run.id):
             if begun.claim.holds():
                 begun.log.__exit__(type(error), error, error.__traceback__)
-            else:
-                abandon_run(begun.log)
+            abandon_run(begun.log)
             begun.claim.release()
     except (HoldfastError, OSError) as second:
         begun.claim.let_go()

@@ -189,8 +189,8 @@ def _schema(
 
 
 def _class_schema(target: type, where: str) -> Schema:
-    method = getattr(target, "__call__", None)  # noqa: B004 - its signature is needed
-    if method is None or isinstance(method, type(type.__call__)):
+    method = next((vars(c)["__call__"] for c in target.__mro__ if "__call__" in vars(c)), None)
+    if method is None:
         raise InvalidInputError(f"class {where} has no __call__ method, so it cannot be a task")
     taken, book = _signature(method, where, skip=1)
     needed = [n for n, (f, _) in taken.items() if f.default is None]

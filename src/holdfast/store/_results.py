@@ -93,8 +93,7 @@ def load_result(run: LogReader, *, trust: bool) -> Any:
     if "npy" in there:
         return run.load_array(RESULT)
     if "npz" in there:
-        names = [n for n in run.arrays if n.startswith(f"{RESULT}:")]
-        return {n.removeprefix(f"{RESULT}:"): run.load_array(n) for n in names}
+        return run.load_arrays(RESULT)
     if "pkl" in there:
         return run.load_pickle(RESULT, trust=trust)
     raise MissingFileError(

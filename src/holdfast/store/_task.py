@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar, overload
 
 from holdfast._names import safe_component
@@ -187,7 +188,7 @@ def task(
     """
 
     def declare(target: T) -> T:
-        made = _made(target, name, added or {}, versions or {}, pickle, resume)
+        made = _made(target, name, added or {}, versions or {}, pickle=pickle, resume=resume)
         setattr(target, MARK, made)
         return target
 
@@ -207,8 +208,9 @@ def task_of(target: Any) -> Task:
     made = vars(target).get(MARK) if hasattr(target, "__dict__") else None
     if isinstance(made, Task):
         return made
-    task(target)
-    return getattr(target, MARK)  # type: ignore[no-any-return]  # set just now
+    made = _made(target, None, {}, {}, pickle=False, resume=True)
+    setattr(target, MARK, made)
+    return made
 
 
 def _made(
@@ -216,10 +218,11 @@ def _made(
     name: str | None,
     added: Mapping[str, Any],
     versions: Mapping[str, Version],
-    pickle: bool,  # noqa: FBT001 - of `task`
-    resume: bool,  # noqa: FBT001 - of `task`
+    *,
+    pickle: bool,
+    resume: bool,
 ) -> Task:
-    if not callable(target) or not hasattr(target, "__qualname__"):
+    if not isinstance(target, FunctionType | type):
         raise InvalidInputError(
             f"a task is a function, or a class with __call__, not {type(target).__name__}: "
             f"{target!r:.60}"

@@ -46,7 +46,7 @@ def check(path: Path, first: int, accepted: int) -> int:
     for number, field in enumerate(storage):
         assert np.array_equal(field.data, np.full(GRID.shape, float(first + number)))
         assert field.grid == GRID
-    if len(times):
+    if storage.shape is not None:
         assert storage.grid == GRID
         assert storage.info["run"] == "A"
     return first + len(times)

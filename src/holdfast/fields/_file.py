@@ -237,7 +237,7 @@ class FileStorage(StorageBase):
         self._to_replace = truncate and there
         if not self._to_replace:
             begin = FileWriter.continuing if there else FileWriter
-            self._open(begin(self._path, layout, self._options))
+            self._open(begin(self._path, layout, self._options, self._info))
 
     def _end_older(self, *, truncate: bool) -> None:
         """End this storage's last writing, and of others here what would be replaced."""
@@ -251,7 +251,6 @@ class FileStorage(StorageBase):
     def _open(self, writer: FileWriter) -> None:
         self._writer, self._rows = writer, writer.rows
         _writers[str(self._path)] = weakref.ref(self), writer
-        writer.describe(self._info)
 
     def _append_data(self, data: Array, time: float) -> None:
         if self._max_length is not None and self._rows >= self._max_length:
@@ -260,7 +259,7 @@ class FileStorage(StorageBase):
             )
         if self._writer is None:
             self._replace((data, time))
-            self._open(FileWriter(self._path, self.layout, self._options))
+            self._open(FileWriter(self._path, self.layout, self._options, self._info))
         else:
             self._writer.append(data, time)
             self._rows += 1
@@ -292,7 +291,7 @@ class FileStorage(StorageBase):
         erase(self._path)
         self._reader.forget()
         if layout is not None:
-            self._open(FileWriter(self._path, layout, self._options))
+            self._open(FileWriter(self._path, layout, self._options, self._info))
 
     def __len__(self) -> int:
         if self._to_replace:

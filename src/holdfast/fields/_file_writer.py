@@ -67,6 +67,8 @@ class FileWriter:
         Shape and dtype of the values.
     options : FileOptions
         How it is written.
+    info : mapping
+        What is to be kept with the fields, that about their form included.
 
     Raises
     ------
@@ -76,12 +78,15 @@ class FileWriter:
         If it is not HDF5.
     """
 
-    def __init__(self, path: Path, layout: Layout, options: FileOptions) -> None:
+    def __init__(
+        self, path: Path, layout: Layout, options: FileOptions, info: Mapping[str, Any]
+    ) -> None:
         self._owed: float | None = None
+        self._kind = RowType(layout.dtype, layout.shape)
         self._file = options.open(path)
         try:
-            kind = RowType(layout.dtype, layout.shape)
-            self._data = self._file.stream(DATA, kind, **options.stored())
+            self.describe(info)  # first: rows without it would be taken for plain arrays
+            self._data = self._file.stream(DATA, self._kind, **options.stored())
             self._times = self._file.stream(TIMES, RowType(np.dtype(np.float64)))
         except BaseException:
             self._file.close()
@@ -89,18 +94,22 @@ class FileWriter:
         self.put = self._data.append
 
     @classmethod
-    def continuing(cls, path: Path, layout: Layout, options: FileOptions) -> Self:
+    def continuing(
+        cls, path: Path, layout: Layout, options: FileOptions, info: Mapping[str, Any]
+    ) -> Self:
         """Return a writer that goes on behind the fields of a file, which is mended if need be."""
-        writer = cls._continuing(path, layout, options)
+        writer = cls._continuing(path, layout, options, info)
         if writer is None:
             rewrite(path, layout, options)
-            writer = cls(path, layout, options)
+            writer = cls(path, layout, options, info)
         return writer
 
     @classmethod
-    def _continuing(cls, path: Path, layout: Layout, options: FileOptions) -> Self | None:
+    def _continuing(
+        cls, path: Path, layout: Layout, options: FileOptions, info: Mapping[str, Any]
+    ) -> Self | None:
         try:
-            writer = cls(path, layout, options)
+            writer = cls(path, layout, options, info)
         except FormatError:  # of a fixed length, as py-pde can make it
             return None
         if writer._is_even():
@@ -109,10 +118,11 @@ class FileWriter:
         return None
 
     def _is_even(self) -> bool:
-        """Whether there are as many times as fields, and no rows that do not count."""
+        """Whether there are as many times as fields, of this layout, and all of them count."""
         reader = FileReader(self._file.path)
         reader.refresh()
-        if not self._data.length == self._times.length == reader.known:
+        even = self._data.length == self._times.length == reader.known
+        if not even or self._data.kind != self._kind:
             return False
         if reader.counts_rows:  # py-pde would see no more than that, after a kill too
             self._file.set_attribute("", LENGTH, encoded(None))
@@ -179,9 +189,8 @@ def write_whole(
     """Replace a file by one with these fields, which is whole before the old one goes."""
     temporary = temporary_beside(path)
     try:
-        writer = FileWriter(temporary, layout, options)
+        writer = FileWriter(temporary, layout, options, info)
         try:
-            writer.describe(info)
             for values, time in fields:
                 writer.append(values, time)
         finally:

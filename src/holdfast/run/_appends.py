@@ -14,8 +14,10 @@ from holdfast._sync import Durability
 from holdfast.errors import StateError
 from holdfast.records import Record, RecordWriter, record_file
 from holdfast.run._layout import DATA, RECORDS, STREAMS
+from holdfast.run._trajectories import open_trajectory
 
 if TYPE_CHECKING:
+    from holdfast.fields import FileStorage
     from holdfast.streams import Streams
 
 
@@ -43,6 +45,7 @@ class Rows:
         self._lock = threading.RLock()
         self._streams: Streams | None = None
         self._records: dict[str, RecordWriter] = {}
+        self._trajectories: dict[str, FileStorage] = {}
         self._ended = False
         self.appenders: dict[str, Callable[[Any], None]] = {}
 
@@ -80,6 +83,24 @@ class Rows:
                 self._records[scope] = RecordWriter(path, self._durability, self._refuse_after_end)
             return self._records[scope]
 
+    def trajectory(self, name: str, options: dict[str, Any]) -> "FileStorage":
+        """Return the storage of a trajectory, opened by the first call or by one with options.
+
+        Raises
+        ------
+        StateError
+            If the run has ended.
+        """
+        with self._lock:
+            self._refuse_after_end()
+            known = self._trajectories.get(name)
+            if known is None or options:
+                if known is not None:
+                    known.close()
+                found = open_trajectory(self._path, name, self._durability, options)
+                self._trajectories[name] = found
+            return self._trajectories[name]
+
     def _refuse_after_end(self) -> None:
         if self._ended:
             raise StateError(
@@ -106,6 +127,8 @@ class Rows:
                     self._streams.close()
                 for writer in self._records.values():
                     writer.close()
+                for storage in self._trajectories.values():
+                    storage.close()
             except BaseException:
                 self._ended = final
                 raise
@@ -225,3 +248,24 @@ class Appends(ABC):
             row.update(values)
             row.save()
         return row
+
+    def trajectory(self, name: str, /, **options: Any) -> "FileStorage":
+        """Return the storage of fields over time in ``data/<name>.h5``, which the run closes.
+
+        Parameters
+        ----------
+        name : str
+            Name of the trajectory.
+        **options
+            As `holdfast.FileStorage` takes them. It is continued if it is there already, unless
+            ``write_mode`` says otherwise.
+
+        Raises
+        ------
+        InvalidInputError
+            If the name or an option cannot be.
+        StateError
+            If the run has ended, or this is a forked child.
+        """
+        self._check()
+        return self._rows.trajectory(name, options)

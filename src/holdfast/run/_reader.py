@@ -35,8 +35,10 @@ from holdfast.run._metadata import State, read_metadata, state_of
 from holdfast.run._params import load_params
 from holdfast.run._pickles import unpickle
 from holdfast.run._summary import glance, summary_html, summary_text
+from holdfast.run._trajectories import read_trajectory, trajectories
 
 if TYPE_CHECKING:
+    from holdfast.fields import FileStorage
     from holdfast.streams import Stream, StreamsReader
 
 
@@ -184,6 +186,21 @@ class LogReader:
     def _has_streams(self) -> bool:
         path = self.path / DATA / STREAMS
         return path.exists() or path.with_name(f"{STREAMS}-journal").is_dir()
+
+    @property
+    def trajectories(self) -> list[str]:
+        """Names of all trajectories, sorted."""
+        return trajectories(self.path)
+
+    def trajectory(self, name: str) -> "FileStorage":
+        """Return fields over time, which follow their writer while the run is live.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this name.
+        """
+        return read_trajectory(self.path, name)
 
     @property
     def record_scopes(self) -> list[str]:

@@ -372,4 +372,4 @@ def test_arrow_libraries_take_the_index_as_a_stream(index: Index) -> None:
 
     assert runs.column("name").to_pylist() == list("abcde")
     assert index.to_arrow().column_names == runs.column_names
-    assert duckdb.sql("SELECT count(*) FROM runs WHERE dt < 0.35").fetchone() == (3,)
+    assert duckdb.sql("SELECT count(*) FROM runs WHERE dt < 0.35").fetchall() == [(3,)]

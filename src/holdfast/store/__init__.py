@@ -8,6 +8,8 @@ SQLite catalogue of them. See ``design/011-identity.md`` and ``design/012-claims
 from holdfast.store._claims import Claim, Claims, Holder
 from holdfast.store._contract import AbstractStore
 from holdfast.store._explain import Explanation, Near, explain
+from holdfast.store._folders import is_store, table_of_runs
+from holdfast.store._garbage import Leftover, leftovers, remove
 from holdfast.store._get import get
 from holdfast.store._groups import Group
 from holdfast.store._launch import launch
@@ -23,6 +25,7 @@ __all__ = [
     "Explanation",
     "Group",
     "Holder",
+    "Leftover",
     "Near",
     "Run",
     "Runs",
@@ -31,6 +34,10 @@ __all__ = [
     "explain",
     "get",
     "identity_in",
+    "is_store",
     "launch",
+    "leftovers",
+    "remove",
+    "table_of_runs",
     "task",
 ]

@@ -4,6 +4,6 @@
 ``design/013-index.md``.
 """
 
-from holdfast.store._index._index import Index
+from holdfast.store._index._index import Index, table_of_paths
 
-__all__ = ["Index"]
+__all__ = ["Index", "table_of_paths"]

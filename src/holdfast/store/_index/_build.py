@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def fill(connection: sqlite3.Connection, directory: Path) -> None:
     _schema.create_indexes(connection)
 
 
-def fill_from(connection: sqlite3.Connection, runs: Iterator[Path]) -> None:
+def fill_from(connection: sqlite3.Connection, runs: Iterable[Path]) -> None:
     """Make the tables in an empty database, and write into them runs of any folders."""
     _schema.create(connection)
     remember(connection, Path(), "")

@@ -4,12 +4,13 @@ import contextlib
 import os
 import sqlite3
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from holdfast.errors import HoldfastError, HoldfastWarning, StateError
 from holdfast.query import Sql
+from holdfast.store._index._build import connect, fill_from
 from holdfast.store._index._database import Database
 from holdfast.store._index._entry import read_entry
 from holdfast.store._index._place import INDEX
@@ -212,14 +213,9 @@ class Index:
             return found, problems_of(connection) if warn else {}
 
         found, problems = self._database.run(work)
-        for folder, problem in problems.items():
-            if self._named.get(folder) != problem:
-                self._named[folder] = problem
-                warnings.warn(
-                    f"run {folder} is left out or incomplete: {problem}",
-                    HoldfastWarning,
-                    stacklevel=4,
-                )
+        new = {folder: told for folder, told in problems.items() if self._named.get(folder) != told}
+        self._named |= new
+        warn_of(new, stacklevel=4)
         return found
 
     def _brought_up(self, connection: sqlite3.Connection, found: list[tuple[str, str]]) -> bool:
@@ -241,3 +237,28 @@ def folders_of_few(connection: sqlite3.Connection, chosen: Sql) -> list[tuple[st
     """Return what is to be checked of a table: nothing, if there are too many."""
     found = folders_of(connection, chosen, unreadable=True, most=CHECKED_AT_MOST + 1)
     return found if len(found) <= CHECKED_AT_MOST else []
+
+
+def table_of_paths(paths: Iterable[Path], where: str) -> Table:
+    """Return the table of the runs, of any folders, that satisfy an expression.
+
+    Raises
+    ------
+    InvalidInputError
+        If the expression cannot be read or asks for a column that no run has.
+    """
+    with contextlib.closing(connect(":memory:")) as connection:
+        fill_from(connection, paths)
+        chosen, _ = condition(connection, where, {})
+        warn_of(problems_of(connection), stacklevel=3)
+        return table_of(connection, chosen, "", "runs")
+
+
+def warn_of(problems: Mapping[str, str], stacklevel: int) -> None:
+    """Name damaged runs."""
+    for folder, problem in problems.items():
+        warnings.warn(
+            f"run {folder} is left out or incomplete: {problem}",
+            HoldfastWarning,
+            stacklevel=stacklevel + 1,
+        )

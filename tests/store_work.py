@@ -125,7 +125,7 @@ def launch_all(folder: str, count: int, seed: int) -> None:
             assert run.result == n * n
 
 
-def launch_same(folder: str, barrier: Any, wins: Any, how: str) -> None:
+def launch_same(folder: str, barrier: Any, wins: Any, how: Any) -> None:
     """Launch one run at the same moment as other processes."""
     with Store(folder):
         run = get(count_up, n=7)

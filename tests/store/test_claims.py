@@ -103,8 +103,8 @@ def take_over(barrier: Any, wins: Any) -> None:
 
 def test_of_many_that_take_over_one_dead_claim_one_wins() -> None:
     assert python(DIE, IDENTITY).returncode == -signal.SIGKILL
-    barrier, wins = SPAWN.Barrier(6), SPAWN.Value("i", 0)
-    processes = [SPAWN.Process(target=take_over, args=(barrier, wins)) for _ in range(6)]
+    barrier, wins = SPAWN.Barrier(4), SPAWN.Value("i", 0)
+    processes = [SPAWN.Process(target=take_over, args=(barrier, wins)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:

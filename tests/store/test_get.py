@@ -58,7 +58,8 @@ def test_get_writes_nothing_and_needs_no_folder() -> None:
     run = get(work.square, x=2)
     assert (run.is_started(), run.is_active(), run.is_finished()) == (False, False, False)
     assert (run.is_failed(), run.is_incomplete()) == (False, False)
-    assert run.started_at() is run.finished_at() is run.output() is run.code_changed is None
+    for nothing in (run.started_at(), run.finished_at(), run.output(), run.code_changed):
+        assert nothing is None
     assert get.all(work.square) == []
     assert not explain(work.square, x=2).is_hit
     assert repr(run) == f"Run [store_work.square-{run.id}]"
@@ -258,7 +259,8 @@ def test_functions_without_a_name_to_be_found_by_are_refused() -> None:
     for nameless in (local, lambda: 0):
         with pytest.raises(InvalidInputError, match="has no name to be found again by"):
             get(nameless)
-    for wrong in (3, None, "".join, np.float64(2), [work.square]):
+    wrongs: list[Any] = [3, None, "".join, np.float64(2), [work.square]]
+    for wrong in wrongs:
         with pytest.raises(InvalidInputError):
             get(wrong)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import store_work as work
-from helpers import HANG, temporaries
+from helpers import HANG, python, temporaries
 from holdfast import LogReader, Store, get
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -47,7 +47,7 @@ def check(folder: Path, count: int) -> None:
 
 def test_killed_processes_record_every_run_exactly_once(tmp_path: Path, request: Any) -> None:
     large = request.config.getoption("--campaign", default=False)
-    count, kills = (200, 400) if large else (60, 16)
+    count, kills = (200, 400) if large else (40, 10)
     folder = tmp_path / "storage"
     chance = random.Random(count)  # noqa: S311 - moments, not secrets
     processes = [started(folder, count, seed) for seed in range(PROCESSES)]
@@ -75,7 +75,7 @@ def test_killed_processes_record_every_run_exactly_once(tmp_path: Path, request:
 
 def test_every_run_of_processes_that_race_is_made_by_one_of_them(tmp_path: Path) -> None:
     folder = tmp_path / "storage"
-    processes = [started(folder, 20, seed) for seed in range(4)]
+    processes = [started(folder, 20, seed) for seed in range(3)]
     for process in processes:
         process.join(HANG)
         assert process.exitcode == 0
@@ -85,14 +85,14 @@ def test_every_run_of_processes_that_race_is_made_by_one_of_them(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("how", "refused"), [("wait", 0), ("fail", None), ("skip", 0)])
-def test_of_six_that_launch_one_run_at_once_one_makes_it(
+def test_of_four_that_launch_one_run_at_once_one_makes_it(
     tmp_path: Path, how: str, refused: int | None
 ) -> None:
     folder = tmp_path / "storage"
-    barrier, losses = SPAWN.Barrier(6), SPAWN.Value("i", 0)
+    barrier, losses = SPAWN.Barrier(4), SPAWN.Value("i", 0)
     processes = [
         SPAWN.Process(target=work.launch_same, args=(str(folder), barrier, losses, how))
-        for _ in range(6)
+        for _ in range(4)
     ]
     for process in processes:
         process.start()
@@ -111,8 +111,6 @@ def test_of_six_that_launch_one_run_at_once_one_makes_it(
 def test_a_process_killed_at_a_step_of_a_launch_is_taken_over_from(
     tmp_path: Path, step: str
 ) -> None:
-    from helpers import python
-
     done = python(KILLED_AT, step, cwd=tmp_path, env=os.environ | {"PYTHONPATH": TESTS})
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert os.listdir(tmp_path / "storage/.claims") != ["locks"]

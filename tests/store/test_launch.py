@@ -160,7 +160,7 @@ def test_a_forked_child_does_not_finish_its_parents_run() -> None:
 
 def test_an_unknown_word_for_claims_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="choose 'wait', 'skip' or 'fail'"):
-        get(work.square).launch("later")
+        get(work.square).launch("later")  # type: ignore[arg-type]
     assert os.listdir() == []
 
 

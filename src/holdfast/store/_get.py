@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -38,7 +39,18 @@ class Get:
     @overload
     def __call__(
         self,
-        target: Any,
+        target: Callable[..., Any],
+        params: Any = None,
+        /,
+        *,
+        replicate: int = 0,
+        seed: int | None = None,
+        **more: Any,
+    ) -> Run: ...
+    @overload
+    def __call__(
+        self,
+        target: str,
         params: Any = None,
         /,
         *,
@@ -221,7 +233,7 @@ def _found(task: Task, plain: Plain, given: set[str], replicate: int, seed: int 
         path = store.locate(name)
         if path is not None:
             _check_hit(task, form, path)
-            return Run(task, plain, replicate, seed, name=name, store=store, directory=path)
+            return Run(task, plain, replicate, seed, name=name, store=store)
     for change in changes(store.schemas, task, given):
         _warn(f"no such run of {task.name} is there, and {change}")
     return Run(task, plain, replicate, seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from holdfast._plain import from_plain
-from holdfast.canonical import canonical, canonical_text
+from holdfast.canonical import canonical, canonical_text, identity
 from holdfast.errors import StateError
 from holdfast.run import Logbook, LogReader
 from holdfast.store._beside import Beside
@@ -16,7 +16,7 @@ from holdfast.store._moments import Moment
 from holdfast.store._parameters import Plain
 from holdfast.store._results import load_result
 from holdfast.store._store import Store
-from holdfast.store._task import Task, folder_name
+from holdfast.store._task import Task, folder_name, identity_in
 from holdfast.store._told import told_task
 
 IfClaimed = Literal["wait", "skip", "fail"]
@@ -47,7 +47,6 @@ class Run(Beside):
         *,
         name: str | None = None,
         store: AbstractStore | None = None,
-        directory: Path | None = None,
     ) -> None:
         super().__init__()
         self._task = task if isinstance(task, Task) else None
@@ -55,7 +54,7 @@ class Run(Beside):
         self.replicate, self.seed = replicate, seed
         self._plain = params
         self._name = name or folder_name(self.task_name, params, replicate, seed)
-        self._store, self._directory = store, directory
+        self._store = store
         self._pattern: str | None = None
 
     @classmethod
@@ -78,7 +77,6 @@ class Run(Beside):
             told.get("seed"),
             name=reader.path.name,
             store=Store(reader.path.parent),
-            directory=reader.path,
         )
 
     # What it is
@@ -86,7 +84,10 @@ class Run(Beside):
     @property
     def id(self) -> str:
         """Its identity: 32 hexadecimal digits that follow from task, parameters and replicate."""
-        return self._name.rpartition("-")[2]
+        of_name = identity_in(self._name)
+        return of_name or identity(
+            self.task_name, self._plain, replicate=self.replicate, seed=self.seed
+        )
 
     @property
     def name(self) -> str:
@@ -117,7 +118,7 @@ class Run(Beside):
     @property
     def directory(self) -> Path:
         """Its run directory; if it is not there yet, where a launch would make it now."""
-        return self._directory or self.store.place(self._name)
+        return self.store.place(self._name)
 
     @property
     def store(self) -> AbstractStore:
@@ -143,7 +144,7 @@ class Run(Beside):
         return LogReader(there)
 
     def _there(self) -> Path | None:
-        return self._directory or self.store.locate(self._name)
+        return self.store.locate(self._name)
 
     @property
     def plain(self) -> Plain:

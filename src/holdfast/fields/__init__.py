@@ -25,6 +25,7 @@ from holdfast.fields._movie import MovieStorage
 from holdfast.fields._shared import get_memory_storage
 from holdfast.fields._trackers import StorageTracker, Tracker
 from holdfast.fields._view import StorageView
+from holdfast.fields._zarr_storage import ZarrStorage
 
 __all__ = [
     "ConstantInterrupts",
@@ -44,6 +45,7 @@ __all__ = [
     "StorageTracker",
     "StorageView",
     "Tracker",
+    "ZarrStorage",
     "get_memory_storage",
     "parse_interrupts",
     "track",

@@ -168,9 +168,9 @@ class FileStorage(StorageBase):
         """
         if self._idle:
             return
-        self._seen += 1
-        if self._every == 1 or (self._seen - 1) % self._every == 0:
+        if self._seen % self._every == 0:
             super().append(field, time, info, data=data)
+        self._seen += 1  # after it: writing may have started
 
     def start_writing(self, field: Any, info: Mapping[str, Any] | None = None) -> None:
         """Prepare for fields like this one; see `StorageBase.start_writing`.

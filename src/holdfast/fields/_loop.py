@@ -38,6 +38,7 @@ def track(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from holdfast.fields import MemoryStorage
     >>> storage = MemoryStorage()
     >>> steps = ((step / 10, np.full(3, step)) for step in range(31))

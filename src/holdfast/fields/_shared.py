@@ -39,6 +39,7 @@ def get_memory_storage(
     --------
     >>> get_memory_storage() is get_memory_storage()
     True
+    >>> import numpy as np
     >>> with get_memory_storage(np.zeros(3)) as storage:
     ...     storage.append(np.ones(3), time=0)
     >>> len(storage)

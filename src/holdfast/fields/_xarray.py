@@ -11,6 +11,7 @@ import numpy as np
 from holdfast._plain import to_plain
 from holdfast.errors import FormatError, InvalidInputError, MissingDependencyError
 from holdfast.fields._forms import FORM, Array, as_numbers
+from holdfast.fields._values import StoredData
 
 if TYPE_CHECKING:
     from holdfast.fields._hooks import Hooks
@@ -226,12 +227,14 @@ def _lazy(storage: "Hooks") -> Any:
     from xarray.backends import BackendArray
     from xarray.core import indexing
 
+    data = StoredData(storage)
+
     class Values(BackendArray):
-        shape, dtype = storage.data.shape, storage.dtype
+        shape, dtype = data.shape, data.dtype
 
         def __getitem__(self, key: Any) -> Any:
             return indexing.explicit_indexing_adapter(
-                key, self.shape, indexing.IndexingSupport.BASIC, storage.data.__getitem__
+                key, self.shape, indexing.IndexingSupport.BASIC, data.__getitem__
             )
 
     return indexing.LazilyIndexedArray(Values())

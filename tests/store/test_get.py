@@ -187,6 +187,51 @@ def test_none_as_the_default_of_a_number_is_taken_as_meant() -> None:
     assert Run.from_storage(get(loose).directory).params == {"dt": None, "n": 1.0}
 
 
+def test_a_class_is_given_its_parameters_as_fields_arguments_or_attributes() -> None:
+    module(
+        "classes",
+        """
+        import dataclasses
+        from typing import ClassVar
+        from pydantic import BaseModel
+        from holdfast import Logbook
+
+        class Attributes:
+            unit: ClassVar[str] = "m"
+            dt: float = 0.1
+            names: list[str] = []
+            def __call__(self) -> list:
+                self.names.append(self.unit)
+                return [self.dt, self.names]
+
+        class Arguments:
+            def __init__(self, dt: float = 0.1, *, names: list[str] = ()) -> None:
+                self.value = [dt, names]
+            def __call__(self, log: Logbook) -> list:
+                return self.value
+
+        class Model(BaseModel):
+            dt: float = 0.1
+            names: list[str] = []
+            def __call__(self) -> list:
+                return [self.dt, self.names]
+        """,
+    )
+    for kind, extra in (("Attributes", ["m"]), ("Arguments", []), ("Model", [])):
+        run = get(f"classes:{kind}", dt=1, names=("a",))
+        assert run.params == {"dt": 1.0, "names": ["a"]}
+        assert run.launch().result == [1.0, ["a", *extra]]
+        assert get(f"classes:{kind}").launch().result == [0.1, extra]
+        with pytest.raises(InvalidInputError, match="did you mean 'names'"):
+            get(f"classes:{kind}", name=["a"])
+
+
+def test_a_logbook_that_is_not_annotated_is_hinted_at() -> None:
+    module("bare", "def bare(log, x=1): ...")
+    with pytest.raises(InvalidInputError, match="or annotate it as Logbook"):
+        get("bare")
+
+
 # Modules and names
 
 

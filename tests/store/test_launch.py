@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -356,6 +358,43 @@ def test_many_runs_are_launched_in_processes_and_the_failed_ones_named() -> None
         for r in runs[:4]
     }
     assert os.getpid() not in pids
+
+
+def test_tasks_of_the_project_folder_are_found_by_worker_processes() -> None:
+    Path("local_task.py").write_text("def local_task(x: int = 1) -> int:\n    return x + 1\n")
+    Path("script.py").write_text(SCRIPT)
+    command = [sys.executable, "-P", str(Path("script.py").absolute())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[2, 3] [0, 2]\n"
+
+
+SCRIPT = """
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from holdfast import get, launch
+
+def double(x: int) -> int:
+    return 2 * x
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        found = launch([get("local_task", x=x) for x in (1, 2)], pool)
+        own = launch([get(double, x=x) for x in (0, 1)], pool)
+        print(found.results(), own.results())
+"""
+
+
+def test_a_task_within_a_function_cannot_be_sent_and_says_so() -> None:
+    @task(name="inner-one")
+    def inner() -> int:
+        return 1
+
+    with (
+        concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
+        pytest.raises(StateError, match="no other process can import it"),
+    ):
+        launch([get(inner)], pool)
 
 
 def test_one_failure_does_not_stop_the_others_in_this_process() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from holdfast._names import listing, nearest
 from holdfast.errors import InvalidInputError, NotFoundError
 from holdfast.store._contract import AbstractStore
-from holdfast.store._task import MARK, known_tasks
+from holdfast.store._task import MARK, Task, known_tasks, task_of
 
 STORES = "holdfast.stores"
 """The entry point group by which packages name the stores they bring."""
@@ -61,6 +61,17 @@ def find(name: str) -> Any:
     if found:
         return found[0].load()
     raise NotFoundError(_nothing(name))
+
+
+def load_task(module: str, qualname: str) -> Task:
+    """Return a task that another process has, by where it is defined."""
+    loaded = sys.modules.get(module) or _module(module)
+    if loaded is None:
+        raise NotFoundError(
+            f"there is no module {module!r} in this process, whose current folder is {Path.cwd()}; "
+            "start it where the module is"
+        )
+    return task_of(_attribute(loaded, qualname))
 
 
 def _nothing(name: str) -> str:

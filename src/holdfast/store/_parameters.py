@@ -4,6 +4,7 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from holdfast._plain import from_plain
@@ -44,6 +45,10 @@ class Schema:
         The argument that takes the config; None if the task itself is the config.
     logbook : str or None
         The argument that takes the run's `Logbook`.
+    described : dict
+        The fields as plain data: type as text, default in canonical form.
+    attributes : bool
+        Whether the parameters are set as attributes, since the class has no ``__init__``.
     """
 
     where: str
@@ -54,6 +59,7 @@ class Schema:
     config_name: str | None = None
     logbook: str | None = None
     described: Plain = field(default_factory=dict)
+    attributes: bool = False
 
     def resolve(self, given: Mapping[str, Any]) -> Plain:
         """Return all parameters in canonical form: defaults filled in, types cast.
@@ -99,9 +105,11 @@ class Schema:
     def _require(self, given: Mapping[str, Any]) -> None:
         missing = [n for n, f in self.fields.items() if f.default is None and n not in given]
         if missing:
+            books = not self.logbook and not {"log", "logbook"}.isdisjoint(missing)
+            hint = ", or annotate it as Logbook to be given the run's" if books else ""
             raise InvalidInputError(
                 f"{self.where} needs the parameter {', '.join(map(repr, missing))}, which has no "
-                "default; pass a value"
+                f"default; pass a value{hint}"
             )
 
     def arguments(self, plain: Mapping[str, Any]) -> tuple[list[Any], Plain]:
@@ -203,8 +211,22 @@ def _class_schema(target: type, where: str) -> Schema:
         fields = config_fields(target)
         told = _described(fields, where)
         return Schema(where, fields, config=target, logbook=book, described=told)
+    if target.__init__ is object.__init__:  # type: ignore[misc]  # of this class
+        fields = _annotated(target)
+        told = _described(fields, where)
+        return Schema(where, fields, logbook=book, described=told, attributes=True)
     taken, _ = _signature(target.__init__, where, skip=1)  # type: ignore[misc]  # of this class
     return _schema(target, taken, book, where)
+
+
+def _annotated(target: type) -> dict[str, Field]:
+    """Return the annotated attributes of a class as parameters."""
+    hints = hints_of(target, {"Logbook": Logbook})
+    kinds = {n: k for n, k in hints.items() if typing.get_origin(k) is not typing.ClassVar}
+    return {
+        name: Field(name, kind, partial(getattr, target, name) if hasattr(target, name) else None)
+        for name, kind in kinds.items()
+    }
 
 
 def _signature(
@@ -216,7 +238,7 @@ def _signature(
     book = None
     for parameter in list(inspect.signature(target).parameters.values())[skip:]:
         kind = hints.get(parameter.name, MISSING)
-        if parameter.kind is parameter.VAR_KEYWORD or _of_object(target):
+        if parameter.kind is parameter.VAR_KEYWORD:
             continue
         if parameter.kind is parameter.VAR_POSITIONAL:
             raise InvalidInputError(
@@ -228,10 +250,6 @@ def _signature(
         else:
             taken[parameter.name] = (_field(parameter, kind), parameter)
     return taken, book
-
-
-def _of_object(target: Any) -> bool:
-    return target is object.__init__
 
 
 def _field(parameter: inspect.Parameter, kind: Any) -> Field:

@@ -99,12 +99,27 @@ class Task:
         book = {self.schema.logbook: log} if self.schema.logbook else {}
         if not isinstance(self.target, type):
             return self.target(*positional, **named, **book)
-        made = self.schema.config is self.target
-        instance = positional[0] if made else self.target(*positional, **named)
-        return instance(**book)
+        return self._instance(positional, named)(**book)
+
+    def _instance(self, positional: list[Any], named: Plain) -> Any:
+        if self.schema.config is self.target:
+            return positional[0]
+        if not self.schema.attributes:
+            return self.target(*positional, **named)
+        instance = self.target()
+        for name, value in named.items():
+            setattr(instance, name, value)
+        return instance
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return task_of, (self.target,)
+        from holdfast.store._modules import load_task
+
+        if "<" in self.target.__qualname__:
+            raise InvalidInputError(
+                f"{self!r} is defined within a function, so no other process can import it; define "
+                "it at the top of a module"
+            )
+        return load_task, (self.target.__module__, self.target.__qualname__)
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"

@@ -105,7 +105,7 @@ def test_a_movie_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     assert movie.partial == tmp_path / "x.partial.mp4"
     assert not path.exists()
     movie.end_writing()
-    assert (movie.is_writing, movie.partial, len(movie)) == (False, None, 5)
+    assert [movie.is_writing, movie.partial, len(movie)] == [False, None, 5]
     assert movie.times.tolist() == [0, 1, 2, 3, 4]
     assert len(decoded(path)) == 5
     movie.close()

@@ -24,19 +24,19 @@ from holdfast.errors import (
     MissingFileError,
     NotFoundError,
 )
+from holdfast.store import _task
 
 
 def module(name: str, text: str) -> None:
     """Write a module of the project, and let an earlier one of its name be forgotten."""
     Path(f"{name}.py").write_text(textwrap.dedent(text))
     sys.modules.pop(name, None)
+    _task._known.pop(name, None)
 
 
 @pytest.fixture(autouse=True)
 def forget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Modules that a test loads, and tasks it declares, are gone after it."""
-    from holdfast.store import _task
-
     monkeypatch.setattr(_task, "_known", dict(_task._known))
     yield
     for name, loaded in list(sys.modules.items()):
@@ -489,6 +489,26 @@ def test_a_new_parameter_orphans_runs_unless_its_author_says_how_they_behaved() 
     assert not get("grown", dt=2).is_started(), "with beta=3 it behaves otherwise"
     with pytest.warns(HoldfastWarning, match="code of grown has changed"):
         assert get("grown", dt=2, beta=2).directory == old.directory
+
+
+def test_a_run_of_an_earlier_version_goes_on_as_its_author_says_or_not_at_all() -> None:
+    failing = OLD.replace("return dt", "raise ValueError('not yet')")
+    module("grown", failing)
+    with pytest.raises(ValueError, match="not yet"):
+        get("grown", dt=2).launch()
+    path = get("grown", dt=2).directory
+    changed = OLD.replace("dt: float = 0.1", "dt: float = 0.1, gamma: float = 5.0")
+    changed = changed.replace("return dt", "return dt + gamma")
+
+    module("grown", changed)
+    with pytest.raises(InvalidInputError, match=r"had other parameters \(now it has gamma more"):
+        Run.from_storage(path).launch()
+
+    module("grown", changed.replace("@task", "@task(added={'gamma': 0})"))
+    assert Run.from_storage(path).launch().result == 2, "not with the new default"
+    assert get("grown", dt=2, gamma=0).result == 2
+    assert get("grown", dt=2, gamma=0).directory == path
+    assert not get("grown", dt=2).is_started()
 
 
 def test_added_names_have_to_be_parameters_of_the_task() -> None:

@@ -215,7 +215,7 @@ def _told(run: Run, earlier: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": run.task_name,
         "identity": run.id,
-        "params": run.params,
+        "params": earlier.get("params", run.params),  # which its name was made from
         "replicate": run.replicate,
         "seed": run.seed,
         "schema": from_plain(run.task.schema.described),

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar, overload
 
-from holdfast._names import safe_component
+from holdfast._names import listing, safe_component
 from holdfast.canonical import HEX_DIGITS, canonical, canonical_text, cast, identity
 from holdfast.errors import InvalidInputError
 from holdfast.run import Logbook
@@ -94,12 +94,31 @@ class Task:
         return forms
 
     def call(self, plain: Plain, log: Logbook) -> Any:
-        """Call the function, or make an instance and call that."""
-        positional, named = self.schema.arguments(plain)
+        """Call the function, or make an instance and call that.
+
+        Raises
+        ------
+        InvalidInputError
+            If the parameters are those of an earlier version of the task that it cannot stand for.
+        """
+        positional, named = self.schema.arguments(self._grown(plain))
         book = {self.schema.logbook: log} if self.schema.logbook else {}
         if not isinstance(self.target, type):
             return self.target(*positional, **named, **book)
         return self._instance(positional, named)(**book)
+
+    def _grown(self, plain: Plain) -> Plain:
+        """Return parameters that a run was made for, with those that were added since."""
+        fields = self.schema.fields
+        gone = [] if self.schema.open else sorted(plain.keys() - fields.keys())
+        new = sorted(fields.keys() - plain.keys() - self.added.keys())
+        if gone or new:
+            raise InvalidInputError(
+                f"the run was begun when {self.name} had other parameters (now it has "
+                f"{listing(new)} more, and {listing(gone)} less), so it cannot go on; get() a run "
+                "with the present ones, or declare added={...}"
+            )
+        return {**plain, **{n: v for n, v in self.added.items() if n not in plain}}
 
     def _instance(self, positional: list[Any], named: Plain) -> Any:
         if self.schema.config is self.target:

@@ -503,6 +503,7 @@ def test_a_run_of_an_earlier_version_goes_on_as_its_author_says_or_not_at_all() 
     module("grown", changed)
     with pytest.raises(InvalidInputError, match=r"had other parameters \(now it has gamma more"):
         Run.from_storage(path).launch()
+    assert Run.from_storage(path).reader.attempts == []
 
     module("grown", changed.replace("@task", "@task(added={'gamma': 0})"))
     assert Run.from_storage(path).launch().result == 2, "not with the new default"

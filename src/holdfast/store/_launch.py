@@ -119,6 +119,7 @@ def launch_run(run: Run, if_claimed: IfClaimed, timeout: float | None) -> None:
     if run.is_finished():
         store.claims.tidy(run.id)  # of a process that was killed between its last two steps
         return
+    run.task.grown(run.plain)  # a run that cannot go on is left as it is
     until = None if timeout is None else time.monotonic() + timeout
     pause, waited = FIRST_LOOK, False
     while True:

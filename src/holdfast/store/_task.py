@@ -94,21 +94,21 @@ class Task:
         return forms
 
     def call(self, plain: Plain, log: Logbook) -> Any:
-        """Call the function, or make an instance and call that.
-
-        Raises
-        ------
-        InvalidInputError
-            If the parameters are those of an earlier version of the task that it cannot stand for.
-        """
-        positional, named = self.schema.arguments(self._grown(plain))
+        """Call the function, or make an instance and call that."""
+        positional, named = self.schema.arguments(self.grown(plain))
         book = {self.schema.logbook: log} if self.schema.logbook else {}
         if not isinstance(self.target, type):
             return self.target(*positional, **named, **book)
         return self._instance(positional, named)(**book)
 
-    def _grown(self, plain: Plain) -> Plain:
-        """Return parameters that a run was made for, with those that were added since."""
+    def grown(self, plain: Plain) -> Plain:
+        """Return the parameters a run was begun with, and those that were added since.
+
+        Raises
+        ------
+        InvalidInputError
+            If the task has others by now, and does not say how it behaved without them.
+        """
         fields = self.schema.fields
         gone = [] if self.schema.open else sorted(plain.keys() - fields.keys())
         new = sorted(fields.keys() - plain.keys() - self.added.keys())

@@ -218,3 +218,22 @@ def test_fields_compare_copy_and_turn_into_arrays() -> None:
     assert both["u"] == field
     assert both.copy()[1] == other
     assert "UnitGrid" in repr(Grid.unit(2))
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"compression": "lzf"}])
+def test_the_series_at_a_point_and_of_a_component_are_those_of_the_fields(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    expected = np.random.default_rng(0).random((20, 2, 4, 2))
+    storage = FileStorage(tmp_path / "a.h5", chunks=8, **options)
+    for number, values in enumerate(expected):
+        storage.append(Field(GRID, values), number)
+        if number in (0, 19):  # in the journal alone, then partly in the file
+            assert storage.data[:, 1, 2, 0].tolist() == expected[: number + 1, 1, 2, 0].tolist()
+    storage.close()
+    assert np.array_equal(storage.data[:, 1, -2, 0], expected[:, 1, -2, 0])
+    assert np.array_equal(storage.data[3:17, 1], expected[3:17, 1])
+    assert np.array_equal(storage.data[5, 0, 1], expected[5, 0, 1])
+    assert np.array_equal(storage.data[::3, 0, 1, 1], expected[::3, 0, 1, 1])
+    with pytest.raises(IndexError):
+        _ = storage.data[:, 2]

@@ -21,6 +21,7 @@ from holdfast.fields._interrupts import (
 )
 from holdfast.fields._loop import track
 from holdfast.fields._memory import MemoryStorage
+from holdfast.fields._modelrunner import ModelrunnerStorage
 from holdfast.fields._movie import MovieStorage
 from holdfast.fields._shared import get_memory_storage
 from holdfast.fields._trackers import StorageTracker, Tracker
@@ -39,6 +40,7 @@ __all__ = [
     "Interrupts",
     "LogarithmicInterrupts",
     "MemoryStorage",
+    "ModelrunnerStorage",
     "MovieStorage",
     "RealtimeInterrupts",
     "StorageBase",

@@ -1,5 +1,6 @@
 """`FileStorage`: fields over time in an HDF5 file, in py-pde's layout."""
 
+import math
 import os
 import weakref
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from holdfast.fields._file_writer import FileOptions, FileWriter, begin_anew, er
 from holdfast.fields._forms import Array, Layout, dtype_of
 from holdfast.fields._hooks import Stored
 from holdfast.fields._mpi import is_main
+from holdfast.fields._values import row_of
 
 _writers: "dict[str, tuple[weakref.ref[FileStorage], FileWriter]]" = {}
 """Files that this process writes, also where the program has forgotten the storage."""
@@ -311,6 +313,20 @@ class FileStorage(StorageBase):
             return np.empty(0)
         self._look()
         return self._reader.times()
+
+    def read_values(self, rows: range, rest: tuple[Any, ...] = ()) -> Array:
+        """Return some values of some fields; of a point or a component nothing else is read."""
+        shape = self.data_shape
+        numbers = [n for n in rest if isinstance(n, int | np.integer)]
+        fits = len(rest) == len(numbers) <= len(shape)
+        if not numbers or rows.step != 1 or not rows or not fits:
+            return super().read_values(rows, rest)
+        behind = shape[len(numbers) :]
+        count = math.prod(behind)
+        counted = [row_of(n, size, "an axis") for n, size in zip(numbers, shape, strict=False)]
+        first = int(np.ravel_multi_index(counted, shape[: len(numbers)])) * count
+        items = self._reader.items(rows.start, rows.stop, first, count)
+        return items.reshape(len(rows), *behind)
 
     def _read_data(self, start: int, stop: int) -> Array:
         return self._reader.data(start, stop)

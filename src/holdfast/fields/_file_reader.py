@@ -112,6 +112,13 @@ class FileReader:
             raise MissingFileError(f"{self._path} is not there any more")
         return reader.read(DATA, start, stop)
 
+    def items(self, start: int, stop: int, first: int, count: int) -> Array:
+        """Return some values of fields by number, counted in C order, in an array of two axes."""
+        reader = self._found
+        if reader is None:
+            raise MissingFileError(f"{self._path} is not there any more")
+        return reader.read_items(DATA, start, stop, first, count)
+
     def stored(self) -> Stored | None:
         """Return what is known of the fields; None where there are none."""
         reader = self._found

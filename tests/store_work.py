@@ -74,10 +74,14 @@ def prints(log: Logbook, word: str = "hello") -> None:
 
 @task
 def waits_for(log: Logbook, path: str) -> str:
-    """Work until a file appears."""
+    """Append rows, and work until a file appears."""
+    for row in range(5):
+        log.append("x", float(row))
+        log.record("rows", row=row)
     (log.path / "working").touch()
     while not Path(path).exists():
         time.sleep(0.005)
+    log.append("x", 5.0)
     return path
 
 

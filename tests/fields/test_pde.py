@@ -251,3 +251,46 @@ for trackers in (tracker, [storage.tracker(1)]):
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert done.stdout.split() == ["3", "3"]
+
+
+def test_a_solver_that_raises_leaves_fields_and_grid(tmp_path: Path) -> None:
+    def failing(state: Any, t: float) -> None:
+        if t > 0.45:
+            raise FloatingPointError("it diverged")
+
+    storage = FileStorage(tmp_path / "a.h5", keep_opened=False)
+    with pytest.raises(FloatingPointError):
+        solved([storage.tracker(0.1), pde.CallbackTracker(failing, 0.1)])
+    found = FileStorage(tmp_path / "a.h5", write_mode="readonly")
+    assert found.times == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    assert isinstance(found[-1], pde.ScalarField)
+    assert found.grid == pde.UnitGrid([8], periodic=True)
+    storage.close()
+    assert len(pde.FileStorage(tmp_path / "a.h5", write_mode="readonly")) == 6
+
+
+def test_what_an_adaptive_solver_says_of_itself_is_kept(tmp_path: Path) -> None:
+    state = pde.ScalarField(pde.UnitGrid([8], periodic=True), np.arange(8.0))
+    storage = FileStorage(tmp_path / "a.h5")
+    pde.DiffusionPDE(0.1).solve(
+        state, t_range=1, adaptive=True, backend="numpy", tracker=storage.tracker(0.5)
+    )
+    info = FileStorage(tmp_path / "a.h5", write_mode="readonly").info
+    assert info["solver"]["dt_adaptive"] is True
+    assert "count" in str(info["solver"]["dt_statistics"])
+    assert info["controller"]["t_final"] == 1.0
+    assert info["controller"]["successful"] is True
+    theirs = pde.FileStorage(tmp_path / "a.h5", write_mode="readonly")
+    assert theirs.info["solver"]["dt_adaptive"] is True
+    theirs.close()
+
+
+def test_a_solution_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    storages = [MemoryStorage(), FileStorage(tmp_path / "a.h5")]
+    trackers = [storage.tracker(0.1) for storage in storages]
+    result = solved(trackers, t_range=0.3)
+    solved(trackers, t_range=(0.3, 0.5), state=result)
+    for storage in storages:
+        assert storage.times == pytest.approx([0, 0.1, 0.2, 0.3, 0.3, 0.4, 0.5])
+        with pytest.raises(InvalidInputError, match="truncate"):
+            solved(storage.tracker(0.1))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import store_work as work
-from helpers import HANG, python, temporaries
+from helpers import HANG, python, temporaries, wait_until
 from holdfast import LogReader, Store, get
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -52,14 +52,14 @@ def test_killed_processes_record_every_run_exactly_once(tmp_path: Path, request:
     chance = random.Random(count)  # noqa: S311 - moments, not secrets
     processes = [started(folder, count, seed) for seed in range(PROCESSES)]
     killed = 0
+    wait_until(lambda: any(folder.glob("*/log.txt")))
     while killed < kills and any(process.is_alive() for process in processes):
+        victim = chance.choice([n for n in range(PROCESSES) if processes[n].is_alive()] or [0])
+        processes[victim].kill()
+        processes[victim].join(HANG)
+        killed += 1
+        processes[victim] = started(folder, count, 100 + killed)
         time.sleep(chance.random() / 5)
-        index = chance.randrange(PROCESSES)
-        if processes[index].is_alive() and any(folder.glob("*/log.txt")):
-            os.kill(processes[index].pid or 0, signal.SIGKILL)
-            processes[index].join(HANG)
-            killed += 1
-            processes[index] = started(folder, count, 100 + killed)
     for process in processes:
         process.join(HANG)
         assert process.exitcode == 0

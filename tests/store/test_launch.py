@@ -20,6 +20,7 @@ import store_work as work
 from helpers import HANG, open_files, python, temporaries, wait_until
 from holdfast import Logbook, Run, Store, get, launch, task
 from holdfast.errors import InvalidInputError, LockedError, StateError
+from holdfast.store import _launch, _task
 
 TESTS = str(Path(__file__).resolve().parents[1])
 LAUNCH = """
@@ -36,8 +37,6 @@ def in_process(name: str) -> int:
 
 @pytest.fixture(autouse=True)
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.store import _task
-
     monkeypatch.setattr(_task, "_known", dict(_task._known))
 
 
@@ -189,8 +188,17 @@ def test_waiting_for_another_thread_gives_its_result() -> None:
     assert second.reader.attempts == []
 
 
-def test_who_waited_for_a_process_that_fails_is_told_and_does_not_repeat_it() -> None:
-    begun, go = threading.Event(), threading.Event()
+def test_who_waited_for_a_process_that_fails_is_told_and_does_not_repeat_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, waits, go = (threading.Event() for _ in range(3))
+    refuse = _launch._refuse_waiting
+
+    def waiting_begins(*arguments: Any) -> None:
+        refuse(*arguments)
+        waits.set()
+
+    monkeypatch.setattr(_launch, "_refuse_waiting", waiting_begins)
 
     @task(name="fails-late")
     def fails_late() -> None:
@@ -217,7 +225,7 @@ def test_who_waited_for_a_process_that_fails_is_told_and_does_not_repeat_it() ->
     assert begun.wait(HANG)
     threads.append(threading.Thread(target=waiting))
     threads[1].start()
-    threads[1].join(0.2)
+    assert waits.wait(HANG)
     go.set()
     for thread in threads:
         thread.join(HANG)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from holdfast.fields._hooks import Stored, WriteMode
+from holdfast.fields._looking import Looking
 from holdfast.fields._writing import Writing
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["StorageBase", "Stored", "WriteMode"]
 
 
-class StorageBase(Writing):
+class StorageBase(Looking, Writing):
     """Keeps fields over time; the contract of all storages.
 
     Parameters

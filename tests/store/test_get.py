@@ -298,6 +298,11 @@ def test_two_tasks_of_one_name_are_refused_and_one_defined_again_is_not() -> Non
             return 2
 
 
+def test_a_task_with_a_name_of_its_own_is_found_by_it() -> None:
+    assert get("dies-once", x=3).id == get(work.dies_once, x=3).id
+    assert get("store_work:dies_once", x=3).id == get(work.dies_once, x=3).id
+
+
 def test_functions_without_a_name_to_be_found_by_are_refused() -> None:
     def local() -> None: ...
 
@@ -380,6 +385,9 @@ def test_or_fail_gives_a_complete_run_or_says_why_there_is_none() -> None:
     with pytest.raises(NotFoundError, match=r"(?s)there is no run.*x is 3, not 4") as caught:
         get.or_fail(work.square, x=4)
     assert not str(caught.value).startswith('"')
+    edit_metadata(get(work.square, x=3), code="another")
+    with pytest.warns(HoldfastWarning, match="code of .*square has changed"):
+        assert get.or_fail(work.square, x=3).result == 9
     with pytest.raises(ValueError, match="not ready"):
         get(work.fails_first).launch()
     with pytest.raises(NotFoundError, match="is failed"):

@@ -171,9 +171,7 @@ class Get:
         NotFoundError
             If it is not; the message says what is there instead, and why it is none.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", HoldfastWarning)  # the reason says it, if it matters
-            run = self(target, params, **more)
+        run = self(target, params, **more)
         if not isinstance(run, Run):
             raise InvalidInputError("get.or_fail() takes a task, not a store")
         if not run.is_finished():

@@ -46,7 +46,11 @@ def find(name: str) -> Any:
         If `name` is no such name, or the module has several tasks.
     """
     if not _NAME.fullmatch(name):
-        raise InvalidInputError(f"{name!r} is no name of a module; write 'package.module'")
+        if name in known_tasks():
+            return known_tasks()[name].target
+        raise InvalidInputError(
+            f"{name!r} is no name of a module, nor of a task declared here; write 'package.module'"
+        )
     module_name, _, attribute = name.partition(":")
     module = _module(module_name)
     if module is not None:

@@ -27,6 +27,7 @@ from holdfast.fields._shared import get_memory_storage
 from holdfast.fields._trackers import StorageTracker, Tracker
 from holdfast.fields._view import StorageView
 from holdfast.fields._zarr_storage import ZarrStorage
+from holdfast.fields._zarr_writer import recover_store
 
 __all__ = [
     "ConstantInterrupts",
@@ -50,5 +51,6 @@ __all__ = [
     "ZarrStorage",
     "get_memory_storage",
     "parse_interrupts",
+    "recover_store",
     "track",
 ]

@@ -15,6 +15,9 @@ from holdfast.fields._exit import closed_at_exit, no_longer_open
 from holdfast.fields._forms import Array, Layout
 from holdfast.fields._frames import FrameReader, stamp_of
 from holdfast.fields._making import Archiving, Making, Rendering
+from holdfast.fields._pictures import Limits, pictures_of
+from holdfast.fields._progress import shown
+from holdfast.fields._reading import Reading
 from holdfast.fields._recording import Recording
 
 _ARCHIVE_ENDINGS = (".mkv", ".avi", ".mov")
@@ -218,6 +221,15 @@ class MovieStorage(StorageBase):
         super().close()
         self._let_go_of_reader()
 
+    def clear_partial(self) -> None:
+        """Forget what has been written since the movie was last whole, and let go of files."""
+        if self._recording is not None:
+            self._recording.abandon()
+            self._recording = None
+        self._is_writing = False
+        self.close()
+        no_longer_open(self)
+
     # Reading
 
     def _where(self) -> str:
@@ -288,3 +300,44 @@ def _making(
     if wanted or by_name:
         return Archiving(path, fps or 25.0, **{k: v for k, v in data.items() if v is not None})
     return Rendering(path, codec, fps or 10.0, bitrate, looks)
+
+
+def make_movie(
+    storage: Reading,
+    filename: str | os.PathLike[str],
+    *,
+    progress: bool,
+    options: dict[str, Any],
+) -> Path:
+    """Do what `Looking.movie` says."""
+    count = len(storage)
+    if not count:
+        raise StateError(f"{storage!r} holds no field to make a movie of; append one")
+    movie = MovieStorage(filename, write_mode="truncate", allow_backwards=True, **options)
+    if not movie.is_archive and options.get("limits") is None:
+        seen = _limits_of_all(storage)
+        movie = MovieStorage(
+            filename,
+            write_mode="truncate",
+            allow_backwards=True,
+            **{**options, "limits": [limit.pair for limit in seen]},
+        )
+    try:
+        for time, field in shown(storage.items, count, progress):
+            movie.append(field, time)
+        movie.close()
+    except BaseException:
+        movie.clear_partial()
+        raise
+    return movie.filename
+
+
+def _limits_of_all(storage: Reading) -> list[Limits]:
+    form = storage.form
+    seen: list[Limits] = []
+    for values in storage.frames(range(len(storage))):
+        pictures = pictures_of(form, values)
+        seen = seen or [Limits() for _ in pictures]
+        for limit, picture in zip(seen, pictures, strict=True):
+            limit.see(picture.values)
+    return seen

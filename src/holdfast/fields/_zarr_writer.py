@@ -20,7 +20,7 @@ import numpy as np
 from holdfast._atomic import replace_bytes
 from holdfast._logging import log
 from holdfast._sync import Durability, SyncMode, fsync_path
-from holdfast.errors import StateError
+from holdfast.errors import MissingFileError, StateError
 from holdfast.fields._forms import Array
 from holdfast.fields._zarr_format import DATA, OURS, ROOT, TIME, VERSION, Plan, dumped, group
 from holdfast.fields._zarr_reader import ROWS, STREAM, Snapshot
@@ -375,11 +375,25 @@ def _rows_of(found: Snapshot, start: int, stop: int) -> Array:
     return rows
 
 
-def recover(path: Path) -> int:
-    """Bring what a killed writer left in a journal into its store; return how many fields.
+def recover_store(path: Path) -> tuple[dict[str, int], list[str]]:
+    """Bring what a killed writer left in a journal into its Zarr store.
+
+    Parameters
+    ----------
+    path : Path
+        The store's folder.
+
+    Returns
+    -------
+    dict
+        How many fields were brought in, under ``data``; empty if none.
+    list of str
+        Damage that was left out.
 
     Raises
     ------
+    MissingFileError
+        If there is neither a store nor a journal.
     LockedError
         If its writer lives.
     IntegrityError
@@ -389,20 +403,22 @@ def recover(path: Path) -> int:
     """
     folder = Path(journal_folder(str(path)))
     if not folder.is_dir():
-        return 0
+        if not path.is_dir():
+            raise MissingFileError(f"there is no store {path}, nor a journal of it; check the path")
+        return {}, []
     lock = WriterLock(folder)
     try:
-        rows = recover_locked(path, folder)
+        rows, problems = recover_locked(path, folder)
     except BaseException:
         lock.release()  # its file stays with the journal
         raise
     lock.remove()
     with contextlib.suppress(OSError):  # what was damaged has been put aside in it
         folder.rmdir()
-    return rows
+    return {DATA: rows} if rows else {}, problems
 
 
-def recover_locked(path: Path, folder: Path) -> int:
+def recover_locked(path: Path, folder: Path) -> tuple[int, list[str]]:
     """Recover as the one writer; the journal's generations are gone afterwards."""
     found = Snapshot.take(path, live=False)
     brought = 0
@@ -417,7 +433,7 @@ def recover_locked(path: Path, folder: Path) -> int:
     for problem in problems:
         log.warning("%s", problem)
     _tidy(folder, damaged=bool(problems))
-    return brought
+    return brought, problems
 
 
 def _tidy(folder: Path, *, damaged: bool) -> None:

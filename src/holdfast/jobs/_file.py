@@ -4,7 +4,8 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ from holdfast._append import AppendedFile
 from holdfast._atomic import make_folder, replacing, temporary_beside
 from holdfast._names import nearest
 from holdfast._sync import Durability
-from holdfast.errors import InvalidInputError, LockedError
+from holdfast.errors import HoldfastWarning, InvalidInputError, LockedError
 from holdfast.jobs import _index
 from holdfast.jobs._index import Header, Index
 from holdfast.jobs._journal import HEAD_BYTES, Replayed, Stamp, journal_name, line
 from holdfast.jobs._pace import Pace, at_once
 from holdfast.jobs._render import parse, render
-from holdfast.jobs._state import ProcessingStatus, job_id
+from holdfast.jobs._state import JobState, ProcessingStatus, job_id
 
 LOCK_SECONDS = 10.0
 _POLL_SECONDS = 0.002
@@ -40,8 +41,10 @@ _STATUS_OF = {
 class TrackerFile:
     """The tracker file, its lock, its journal and its index."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, warns: bool = True) -> None:
+        path = path.absolute()  # the background and the exit come after any chdir
         self.path = path
+        self._warns = warns
         self.lock_path = path.with_name(path.name + ".lock")
         self.journal = path.with_name(path.name + ".journal")
         self.index = path.with_name(path.name + ".index")
@@ -102,7 +105,9 @@ class TrackerFile:
             return Replayed(), b""
         if seen is None or seen.position > len(content):
             seen = Replayed()
-        seen.read(content[seen.position :], str(self.journal), pace)
+        torn = seen.read(content[seen.position :], pace)
+        if torn and self._warns:
+            _warn(self.journal, torn)
         self._seen, self._seen_inode = seen, inode
         return seen, content
 
@@ -163,7 +168,7 @@ class TrackerFile:
     def add(self, jobs: Sequence[tuple[str, str]]) -> tuple[list[str], Header]:
         """Add the jobs that are not there, and return the ids of all."""
         ids = [job_id(*job) for job in jobs]
-        with self._locked(), self._matching() as index:
+        with self._locked(), self._matching(dict(zip(ids, jobs, strict=True))) as index:
             header = _known(index)
             new: dict[str, tuple[str, str]] = {}
             for identity, job in zip(ids, jobs, strict=True):
@@ -222,9 +227,15 @@ class TrackerFile:
         )
 
     @contextmanager
-    def _matching(self) -> Iterator[Index]:
-        """Open the index; first make what a kill or another tool left match again."""
+    def _matching(self, first: Mapping[str, tuple[str, str]] | None = None) -> Iterator[Index]:
+        """Open the index; first make what a kill or another tool left match again.
+
+        A tracker that is not there yet begins with the jobs of `first`.
+        """
         index = self._open_index()
+        if index is None and not self.path.exists():
+            self._begin(Replayed({i: JobState(*job) for i, job in (first or {}).items()}))
+            index = self._open_index()
         if index is None:
             self._mend()
             index = self._open_index()
@@ -316,7 +327,7 @@ class TrackerFile:
 
     def _fold(self, began: float, pace: Pace) -> bool:
         if self._view is None:
-            self._view = TrackerFile(self.path)  # ours changes while callers ask
+            self._view = TrackerFile(self.path, warns=False)  # ours changes meanwhile
         state = self._view.read(pace)
         if state.name is None or state.folded == state.position:
             return False
@@ -376,6 +387,15 @@ def _known(index: Index) -> Header:
     if index.header is None:  # not opened by `_open_index`
         raise AssertionError
     return index.header
+
+
+def _warn(journal: Path, torn: int) -> None:
+    warnings.warn(
+        f"{journal} has {torn} lines that are torn or damaged; the transitions they were to record "
+        "are left out (a writer that a power loss stopped leaves such a line)",
+        HoldfastWarning,
+        stacklevel=6,
+    )
 
 
 def _digest(content: bytes) -> str:

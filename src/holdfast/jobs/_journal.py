@@ -6,7 +6,6 @@ state again; the protocol of folding rests on it (design/015-job-tracker.md).
 """
 
 import os
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from holdfast.errors import HoldfastWarning
 from holdfast.jobs._pace import Pace, at_once
 from holdfast.jobs._state import JobState, ProcessingStatus
 
@@ -101,8 +99,11 @@ class Replayed:
     folded: int = 0
     lines: int = 0
 
-    def read(self, content: bytes, where: str, pace: Pace = at_once) -> None:
-        """Take in what follows `position`; a line that is not yet ended waits."""
+    def read(self, content: bytes, pace: Pace = at_once) -> int:
+        """Take in what follows `position`, and return how many lines are damaged.
+
+        A line that is not yet ended waits for the next reading.
+        """
         end = content.rfind(b"\n") + 1
         torn = 0
         for start, raw in _lines(content, end):
@@ -114,13 +115,7 @@ class Replayed:
                 self._apply(found, self.position + start + len(raw) + 1)
             self.lines += 1
         self.position += end
-        if torn:
-            warnings.warn(
-                f"{where} has {torn} lines that are torn or damaged; the transitions they were to "
-                "record are left out (a writer that a power loss stopped leaves such a line)",
-                HoldfastWarning,
-                stacklevel=4,
-            )
+        return torn
 
     def replay(self, content: bytes) -> None:
         """Apply lines to what is there, without reading them as part of this journal."""

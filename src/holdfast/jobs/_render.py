@@ -78,12 +78,12 @@ def parse(content: bytes, where: str) -> dict[str, JobState]:
         data = yaml.load(content, Loader=_Loader)  # noqa: S506 - a safe loader, the C one if any
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise FormatError(f"{where} is not valid YAML: {error}") from None
-    jobs = data.get("jobs") if isinstance(data, dict) else None
-    if data is not None and not isinstance(jobs, dict | None):
+    if data is None:
+        return {}
+    jobs = (data.get("jobs") or {}) if isinstance(data, dict) else None
+    if not isinstance(jobs, dict):
         raise FormatError(f"{where} is no tracker file: it has no mapping of jobs; restore it")
-    return {
-        str(name): _job(fields, f"{where}: job {name}") for name, fields in (jobs or {}).items()
-    }
+    return {str(name): _job(fields, f"{where}: job {name}") for name, fields in jobs.items()}
 
 
 def _job(fields: Any, where: str) -> JobState:

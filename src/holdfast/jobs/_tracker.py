@@ -66,7 +66,8 @@ class ProcessingTracker(YamlConfig):
 
     Examples
     --------
-    >>> tracker = ProcessingTracker(folder / "tracker.yaml")
+    >>> from pathlib import Path
+    >>> tracker = ProcessingTracker(Path("tracker.yaml"))
     >>> first, second = tracker.initialize_jobs([("convert", "a"), ("convert", "b")])
     >>> with tracker.run_job(first):
     ...     pass
@@ -419,6 +420,9 @@ class ProcessingTracker(YamlConfig):
         if ids and header is not None:
             _folding.after(self._file, header)
         return ids
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.file_path, self._given)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.file_path)!r})"

@@ -66,7 +66,11 @@ def truth(store: Path) -> dict[str, tuple[Any, ...]]:
     """Return the same, read from each run directory."""
     found = {}
     for path in store.iterdir():
-        if (path / "metadata.json").is_file():
+        if not path.name.startswith(".") and (path / "metadata.json").is_file():
             run = LogReader(path)
-            found[path.name] = (run.state, run.params.get("dt"), run.meta["task"]["name"])
+            found[path.name] = (
+                run.state,
+                run.params.get("dt"),
+                run.meta.get("task", {}).get("name"),
+            )
     return found

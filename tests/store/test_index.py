@@ -188,10 +188,10 @@ def test_a_note_never_fails_the_run(store: Path, monkeypatch: pytest.MonkeyPatch
     path = finish(store, dt=0.1)
     index = Index(store)
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(_index, "put", broken)
+    monkeypatch.setattr(_index, "take_in", broken)
     index.note(path)
     monkeypatch.undo()
 
@@ -486,3 +486,15 @@ def test_a_question_that_is_no_expression_is_refused(index: Index, store: Path) 
 
     with pytest.raises(InvalidInputError, match="compare with '=='"):
         index.find("dt = 0.1")
+
+
+def test_metrics_that_a_symlink_leads_out_of_the_run_are_not_read(
+    store: Path, index: Index
+) -> None:
+    path = finish(store, dt=0.1)
+    (store.parent / "metrics.json").write_text('{"secret": 1}')
+    (path / "artifacts").mkdir(exist_ok=True)
+    (path / "artifacts/metrics.json").symlink_to(store.parent / "metrics.json")
+
+    with pytest.warns(HoldfastWarning, match="leads out"):
+        assert "secret" not in index.table().columns

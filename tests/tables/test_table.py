@@ -179,3 +179,18 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(table: Table) 
     for call in (table.to_dataframe, table.to_arrow, table.__arrow_c_stream__):
         with pytest.raises(MissingDependencyError, match=r"holdfast\[tables\]"):
             call()
+
+
+def test_a_table_made_from_its_columns_is_the_same() -> None:
+    table = Table([{"a": 1, "b": "x"}, {"a": 2}], ["a", "b"], "runs")
+
+    again = Table.of_columns(table.to_dict(), "runs")
+
+    assert len(again) == 2
+    assert again.to_dict() == table.to_dict()
+    assert list(again) == list(table)
+    assert (again.columns, again.title) == (table.columns, table.title)
+    again[0]["a"] = 5
+    assert again.to_dict()["a"] == [5, 2]
+    assert list(Table.of_columns({})) == []
+    assert len(Table.of_columns({})) == 0

@@ -67,12 +67,12 @@ class Source:
 
 def encoded(value: Any) -> Any:
     """Return a value as SQLite keeps it; what it lacks (NaN, large whole numbers) as bytes."""
-    if isinstance(value, float) and math.isnan(value):
-        return b"nan"
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, float):
+        return value if value == value else b"nan"  # noqa: PLR0124 - NaN alone differs from itself
     if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
         return b"%d" % value
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
     return value
 
 

@@ -32,10 +32,31 @@ class Table(Sequence[dict[str, Any]]):
     ) -> None:
         self.columns = list(columns)
         self.title = title
-        self._rows = [{name: row.get(name) for name in self.columns} for row in rows]
+        self._made = [{name: row.get(name) for name in self.columns} for row in rows]
+        self._values: dict[str, Sequence[Any]] | None = None
+
+    @classmethod
+    def of_columns(cls, columns: Mapping[str, Sequence[Any]], title: str = "table") -> "Table":
+        """Return a table of values by column, all of one length, as `to_dict` gives them.
+
+        Its rows are made when one is asked for: a data frame of a hundred thousand needs none.
+        """
+        table = cls((), tuple(columns), title)
+        table._values = dict(columns)
+        return table
+
+    @property
+    def _rows(self) -> list[dict[str, Any]]:
+        if self._values is not None:
+            values = zip(*self._values.values(), strict=True)
+            self._made = [dict(zip(self.columns, row, strict=True)) for row in values]
+            self._values = None  # from now on the rows count, which the user may change
+        return self._made
 
     def __len__(self) -> int:
-        return len(self._rows)
+        if self._values:
+            return len(next(iter(self._values.values())))
+        return len(self._made)
 
     def __getitem__(self, index: Any) -> Any:
         return self._rows[index]
@@ -89,6 +110,8 @@ class Table(Sequence[dict[str, Any]]):
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return the values by column."""
+        if self._values is not None:
+            return {name: list(values) for name, values in self._values.items()}
         return {name: [row[name] for row in self._rows] for name in self.columns}
 
     def to_dataframe(self) -> Any:

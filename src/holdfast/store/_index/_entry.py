@@ -14,6 +14,7 @@ from holdfast._names import inside, safe_name
 from holdfast._plain import dump_json, load_json, to_plain
 from holdfast._process import Identity, is_alive
 from holdfast.errors import FormatError
+from holdfast.query import encoded
 from holdfast.run import LogReader, run_id_of
 from holdfast.store._index._scan import (
     ALWAYS,
@@ -90,7 +91,7 @@ def read_entry(
     if entry.signature is None:
         return entry
     problems: list[str] = []
-    entry.fields = {"run_id": _run_id(path), "state": "unreadable"}
+    entry.fields = {"state": "unreadable"}
     try:
         meta = _metadata(path)
         entry.fields |= _fields(meta)
@@ -103,15 +104,13 @@ def read_entry(
     else:
         _check_folder(folder, entry, problems)
         entry.metrics = _metrics(path, meta, problems) | _result(path)
+    if "run_id" not in entry.fields:
+        entry.fields["run_id"] = _text(run_id_of(Path(path)))
     if problems:
         entry.fields["problem"] = _text("; ".join(problems))
     elif entry.fields["status"] == "complete" and (noted or lies_still(path)):
         entry.look = NEVER
     return entry
-
-
-def _run_id(path: str) -> str:
-    return _text(run_id_of(Path(path)))
 
 
 def _metadata(path: str) -> dict[str, Any]:
@@ -222,10 +221,14 @@ def _can_be_asked_for(value: Any) -> bool:
 
 
 def _load(path: str, name: str) -> Any:
-    file = os.path.join(path, name)
-    if not os.path.exists(file):
+    """Read a JSON file of a run, which most runs do not have."""
+    file = f"{path}/{name}"
+    if not os.access(file, os.F_OK):
         raise FileNotFoundError
-    return load_json(inside(Path(path), name).read_bytes(), name)
+    if name.count("/") > 1 or os.path.islink(os.path.dirname(file)) or os.path.islink(file):
+        file = str(inside(Path(path), name))  # refuses what leads out of the run
+    with open(file, "rb") as opened:
+        return load_json(opened.read(), name)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -240,6 +243,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 def _cell(value: Any) -> Any:
     if value is None or type(value) in (bool, int, float):
         return value
+    if type(value) is str:
+        return _text(value)
     if isinstance(value, complex):
         return str(value)
     plain = to_plain(value, "value")
@@ -259,7 +264,7 @@ def as_json(values: Mapping[str, Any]) -> str:
 
 def _text(text: str) -> str:
     """Return text that UTF-8 can hold: half a surrogate pair is shown as its escape."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _string(value: Any) -> str | None:
@@ -267,7 +272,8 @@ def _string(value: Any) -> str | None:
 
 
 def _number(value: Any) -> Any:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    is_one = isinstance(value, int | float) and not isinstance(value, bool)
+    return encoded(value) if is_one else None
 
 
 def _seconds(time: str | None) -> float | None:

@@ -12,10 +12,8 @@ from holdfast.errors import HoldfastError, HoldfastWarning, StateError
 from holdfast.query import Sql
 from holdfast.store._index._build import connect, fill_from
 from holdfast.store._index._database import Database
-from holdfast.store._index._entry import read_entry
 from holdfast.store._index._place import INDEX
-from holdfast.store._index._refresh import refresh, stale, take_in, writing
-from holdfast.store._index._rows import put
+from holdfast.store._index._refresh import refresh, stale, take_in
 from holdfast.store._index._select import condition, folders_of, table_of
 from holdfast.store._index._sql import query_table
 from holdfast.tables import Table
@@ -82,13 +80,11 @@ class Index:
         folder = Path(path).name
         with contextlib.suppress(HoldfastError, OSError, sqlite3.Error):
             inode = os.stat(self.directory / folder).st_ino
-            entry = read_entry(self.directory, folder, inode, noted=True)
-
-            def write(connection: sqlite3.Connection) -> None:
-                with writing(connection):
-                    put(connection, entry)
-
-            self._database.run(write)
+            self._database.run(
+                lambda connection: take_in(
+                    connection, self.directory, [(folder, inode)], noted=True
+                )
+            )
 
     def refresh(self, *, full: bool = False) -> None:
         """Take in what has changed on disk.

@@ -75,8 +75,3 @@ def _key(directory: Path) -> str:
     if name is None:
         name = hashlib.blake2b(os.fsencode(os.path.realpath(directory)), digest_size=16).hexdigest()
     return f"{name}-{os.stat(directory).st_ino:x}-v{VERSION}"
-
-
-def is_store(directory: Path) -> bool:
-    """Whether a folder is a store: one that an index was made for."""
-    return any(os.path.isfile(directory / name) for name in (STORE, INDEX))

@@ -1,5 +1,6 @@
 """Bringing the index up to what is on disk, by looking at as little of it as can be relied on."""
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -51,27 +52,43 @@ def refresh(connection: sqlite3.Connection, directory: Path, *, full: bool = Fal
 
 
 def _take_in_folders(connection: sqlite3.Connection, directory: Path) -> None:
-    there = folders(directory)
+    # What is known is read before the folders are listed: a run that is noted in between is then
+    # in the listing alone, and not taken to be gone.
     known = dict(connection.execute("SELECT folder, inode FROM seen"))
+    there = folders(directory)
     gone = known.keys() - there.keys()
     if gone:
         with writing(connection):
             for folder in gone:
-                forget(connection, folder)
-    changed = sorted(there.items() - known.items())
-    take_in(connection, directory, changed)
+                if not os.path.lexists(directory / folder):  # it may have come back meanwhile
+                    forget(connection, folder)
+    take_in(connection, directory, sorted(there.items() - known.items()))
 
 
 def take_in(
-    connection: sqlite3.Connection, directory: Path, changed: Iterable[tuple[str, int | None]]
+    connection: sqlite3.Connection,
+    directory: Path,
+    changed: Iterable[tuple[str, int | None]],
+    *,
+    noted: bool = False,
 ) -> None:
     """Read folders, and write what they say."""
     remaining = iter(list(changed))
     while chunk := list(islice(remaining, _CHUNK)):
-        entries = [read_entry(directory, folder, inode) for folder, inode in chunk]
+        entries = [read_entry(directory, name, inode, noted=noted) for name, inode in chunk]
         with writing(connection):
             for entry in entries:
-                put(connection, entry)
+                put(connection, _current(entry, directory, noted=noted))
+
+
+def _current(entry: Entry, directory: Path, *, noted: bool) -> Entry:
+    """Return an entry as it is now that nobody else can write: an old one must not replace a newer.
+
+    Whoever changes the run from now on writes after us.
+    """
+    if signature(f"{directory}/{entry.folder}") == entry.signature:
+        return entry
+    return read_entry(directory, entry.folder, entry.inode, noted=noted)
 
 
 def _changed(connection: sqlite3.Connection, directory: Path) -> Iterator[tuple[str, int | None]]:

@@ -127,5 +127,5 @@ def _double(entry: Entry, other: str) -> None:
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
-    fields = [encoded(entry.fields.get(name)) for name in _FIELDS]
+    fields = map(entry.fields.get, _FIELDS)
     return (entry.folder, *fields, as_json(entry.params), as_json(entry.metrics))

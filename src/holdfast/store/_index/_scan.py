@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 from holdfast._filesystem import filesystem
-from holdfast._names import TEMPORARY_PREFIX
 
 METRICS_FILE = "artifacts/metrics.json"
 
@@ -80,6 +79,8 @@ def signature(run: str) -> str | None:
 
 
 def _sign(path: str) -> str | None:
+    if not os.access(path, os.F_OK):  # cheaper than an exception, and most of these are missing
+        return None
     try:
         found = os.stat(path)
     except OSError:
@@ -94,8 +95,3 @@ def lies_still(run: str) -> bool:
     except OSError:
         return False
     return time.time() - last > SETTLED_SECONDS
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a name is that of something that is being made."""
-    return name.startswith(TEMPORARY_PREFIX)

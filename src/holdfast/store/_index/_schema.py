@@ -74,8 +74,8 @@ CREATE INDEX metrics_value ON metrics (name, value);
 CREATE INDEX runs_task ON runs (task);
 CREATE INDEX runs_state ON runs (state);
 CREATE INDEX runs_group ON runs (group_name);
-CREATE INDEX runs_timestamp ON runs (timestamp);
-CREATE INDEX runs_problem ON runs (problem) WHERE problem IS NOT NULL;
+CREATE INDEX runs_timestamp ON runs (timestamp, folder);
+CREATE INDEX runs_problem ON runs (folder) WHERE problem IS NOT NULL;
 """
 
 _VIEW = """
@@ -92,7 +92,9 @@ FROM runs;
 _FROM_1 = """
 ALTER TABLE runs ADD COLUMN metrics TEXT NOT NULL DEFAULT '{}';
 CREATE INDEX metrics_value ON metrics (name, value);
-CREATE INDEX runs_problem ON runs (problem) WHERE problem IS NOT NULL;
+CREATE INDEX runs_problem ON runs (folder) WHERE problem IS NOT NULL;
+DROP INDEX runs_timestamp;
+CREATE INDEX runs_timestamp ON runs (timestamp, folder);
 DROP VIEW experiments;
 UPDATE seen SET look = 1, signature = '';
 """

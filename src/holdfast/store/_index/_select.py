@@ -1,7 +1,7 @@
 """Answers of the index: which folders satisfy a question, and the table of their runs."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,10 @@ _SAMPLE = 200
 """How many rows are counted to see how rare something is."""
 
 _BEFORE = ("run_id", "task", "state")
-_AFTER = {
+_FIXED = {
+    "run_id": "run_id",
+    "task": "task",
+    "state": "state",
     "status": "status",
     "group": "group_name",
     "replicate": "replicate",
@@ -27,9 +30,13 @@ _AFTER = {
     "finished": "finished",
     "runtime": "runtime",
     "reason": "reason",
+    "params": "params",
+    "metrics": "metrics",
+    "folder": "folder",
 }
+"""What a table is made from: its columns, and the columns of ``runs``."""
+_SHOWN = ", ".join(_FIXED.values())
 _FOLDERS = "SELECT runs.folder, signature FROM runs JOIN seen ON seen.folder = runs.folder"
-_SHOWN = (*_BEFORE, *_AFTER.values(), "params", "metrics", "folder")
 
 
 def condition(
@@ -74,47 +81,35 @@ def folders_of(
 
 def table_of(connection: sqlite3.Connection, chosen: Sql, directory: str, title: str) -> Table:
     """Return the table of the chosen runs: ours, parameters, metrics, and where each run is."""
-    query = f"SELECT {', '.join(_SHOWN)} FROM runs WHERE {chosen.text} ORDER BY timestamp, folder"  # noqa: S608
+    query = f"SELECT {_SHOWN} FROM runs WHERE {chosen.text} ORDER BY timestamp, folder"  # noqa: S608
     found = _rows(connection, query, chosen.arguments)
-    params = _unpacked([row[-3] for row in found])
-    metrics = _unpacked([row[-2] for row in found])
-    names = _Header(params, metrics)
-    parts = zip(found, names.renamed_params, names.renamed_metrics, strict=True)
-    rows = [_row(row, one, other, directory) for row, one, other in parts]
-    return Table(rows, names.columns, title)
-
-
-def _row(
-    row: Sequence[Any], params: dict[str, Any], metrics: dict[str, Any], directory: str
-) -> dict[str, Any]:
-    run_id, task, state, *others, _, _, folder = row
-    shown = {"run_id": run_id, "task": task, "state": state, **params, **metrics}
-    shown.update(zip(_AFTER, others, strict=True))
+    ours = dict(
+        zip(_FIXED, zip(*found, strict=True) if found else ((),) * len(_FIXED), strict=True)
+    )
     for name in ("seed", "drawn_seed"):
-        if isinstance(shown[name], bytes):
-            shown[name] = decoded(shown[name])
-    shown["directory"] = f"{directory}/{folder}" if directory else folder
-    return shown
+        ours[name] = tuple(map(decoded, ours[name]))
+    params, metrics = _unpacked(ours.pop("params")), _unpacked(ours.pop("metrics"))
+    place = f"{directory}/" if directory else ""
+    ours["directory"] = tuple(place + folder for folder in ours.pop("folder"))
+    columns: dict[str, Sequence[Any]] = {name: ours.pop(name) for name in _BEFORE}
+    columns |= _by_column("params.", params, OURS | {"directory"})
+    columns |= _by_column("metrics.", metrics, OURS | {"directory"} | columns.keys())
+    columns |= ours
+    return Table.of_columns(columns, title)
 
 
-class _Header:
-    """The columns of a table, no two of one name: a parameter ``seed`` has ``params.seed``."""
-
-    def __init__(self, params: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> None:
-        ours = OURS | {"directory"}
-        of_params = {name: _apart("params.", name, ours) for name in _union(params)}
-        taken = ours | set(of_params.values())
-        of_metrics = {name: _apart("metrics.", name, taken) for name in _union(metrics)}
-        self.columns = [*_BEFORE, *of_params.values(), *of_metrics.values(), *_AFTER, "directory"]
-        self.renamed_params = _renamed(params, of_params)
-        self.renamed_metrics = _renamed(metrics, of_metrics)
-
-
-def _apart(prefix: str, name: str, taken: Iterable[str]) -> str:
-    return prefix + name if name in taken or name.startswith(prefix) else name
+def _by_column(
+    prefix: str, rows: list[dict[str, Any]], taken: Collection[str]
+) -> dict[str, list[Any]]:
+    """Return values by column, none of which is called like another: ``params.seed``."""
+    return {
+        prefix + name if name in taken else name: [row.get(name) for row in rows]
+        for name in _union(rows)
+    }
 
 
 def _union(rows: list[dict[str, Any]]) -> dict[str, None]:
+    """Return the names of all rows in order of appearance."""
     names: dict[str, None] = {}
     for row in rows:
         if not row.keys() <= names.keys():
@@ -122,13 +117,7 @@ def _union(rows: list[dict[str, Any]]) -> dict[str, None]:
     return names
 
 
-def _renamed(rows: list[dict[str, Any]], names: Mapping[str, str]) -> list[dict[str, Any]]:
-    if all(name == column for name, column in names.items()):
-        return rows
-    return [{names[name]: value for name, value in row.items()} for row in rows]
-
-
-def _unpacked(texts: list[str]) -> list[dict[str, Any]]:
+def _unpacked(texts: Sequence[str]) -> list[dict[str, Any]]:
     """Return values by name from JSON objects, all at once, since a call for each costs more."""
     together = "[" + ",".join(texts) + "]"
     found: list[dict[str, Any]] = msgspec.json.decode(together)

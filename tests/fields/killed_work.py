@@ -1,7 +1,8 @@
 """Forks writers of one file, kills each by SIGKILL, and says what it had accepted.
 
 A line ``path mode first microseconds`` starts one, which appends fields with the numbers from
-`first` on; the answer is the number after the last one whose append had returned.
+`first` on; instead of the microseconds, ``accepted`` waits for the first field. The answer is the
+number after the last field whose append had returned.
 """
 
 import os
@@ -31,12 +32,13 @@ def main() -> None:
         if not pid:
             write(path, mode, int(first), answer)
         os.close(answer)
-        time.sleep(float(delay) / 1e6)
+        content = os.read(reader, 8) if delay == "accepted" else b""
+        time.sleep(0 if content else float(delay) / 1e6)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        accepted, content = int(first), b""
-        while content := os.read(reader, 1 << 16):
-            accepted = int.from_bytes(content[-8:], "little") + 1
+        while more := os.read(reader, 1 << 16):
+            content = more
+        accepted = int.from_bytes(content[-8:], "little") + 1 if content else int(first)
         os.close(reader)
         print(accepted, flush=True)
 

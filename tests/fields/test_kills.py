@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -28,7 +29,9 @@ def killer() -> Iterator["subprocess.Popen[str]"]:
     assert process.returncode == 0
 
 
-def killed(killer: "subprocess.Popen[str]", path: Path, mode: str, first: int, delay: float) -> int:
+def killed(
+    killer: "subprocess.Popen[str]", path: Path, mode: str, first: int, delay: float | str
+) -> int:
     assert killer.stdin is not None
     assert killer.stdout is not None
     killer.stdin.write(f"{path} {mode} {first} {delay}\n")
@@ -64,7 +67,8 @@ def test_whenever_a_writer_is_killed_every_accepted_field_is_there_and_it_is_con
         accepted = killed(killer, path, "append", stop, 60_000 * chance.random())
         if path.exists() or accepted > stop or Path(f"{path}-journal").exists():
             stop = check(path, 0, accepted)
-    assert stop > 0
+    accepted = killed(killer, path, "append", stop, "accepted")
+    assert check(path, 0, accepted) > stop
 
 
 @pytest.mark.timeout(7200)
@@ -73,19 +77,19 @@ def test_whenever_a_writer_that_replaces_a_file_is_killed_the_old_or_the_new_is_
 ) -> None:
     chance = random.Random(5)  # noqa: S311 - a test to be repeated
     path = tmp_path / "a.h5"
-    old = 0, killed(killer, path, "truncate", 0, 300_000)
+    old = 0, check(path, 0, killed(killer, path, "truncate", 0, "accepted"))
     assert old[1] > 0
-    replaced = 0
     for number in range(kills // 5):
         first = 1000 * (number + 1)
-        accepted = killed(killer, path, "truncate", first, 60_000 * chance.random())
+        longest = chance.choice([30_000, 100_000])
+        accepted = killed(killer, path, "truncate", first, longest * chance.random())
         times = FileStorage(path, write_mode="readonly").times
         if accepted > first or times[0] == first:
             old = first, check(path, first, accepted)
-            replaced += 1
         else:
             check(path, *old)
-    assert replaced
+    first = 1000 * kills
+    check(path, first, killed(killer, path, "truncate", first, "accepted"))
 
 
 def test_a_solver_that_raises_leaves_times_data_and_grid(tmp_path: Path) -> None:
@@ -131,3 +135,23 @@ def test_another_process_reads_while_fields_are_written(tmp_path: Path) -> None:
             """
             said = output(program, tmp_path / "a.h5")
             assert said == f"{number + 1} {float(number)} {float(number)} True"
+
+
+def test_a_program_that_ends_without_ending_its_storage_leaves_a_file_for_every_tool(
+    tmp_path: Path,
+) -> None:
+    program = """
+        import sys
+        import numpy as np
+        from holdfast.fields import FileStorage
+        for turn in range(2):
+            storage = FileStorage(sys.argv[1], write_mode="append")
+            storage.append(np.full(4, float(turn)), turn)
+            if not turn:
+                storage.close()
+    """
+    output(program, tmp_path / "a.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["times"][:].tolist() == [0, 1]
+        assert file.attrs["data_length"] == "2"

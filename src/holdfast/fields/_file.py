@@ -1,5 +1,7 @@
 """`FileStorage`: fields over time in an HDF5 file, in py-pde's layout."""
 
+import atexit
+import contextlib
 import math
 import os
 import weakref
@@ -12,17 +14,26 @@ import numpy.typing as npt
 
 from holdfast._process import ForkGuard
 from holdfast._sync import SyncMode
-from holdfast.errors import InvalidInputError, StateError
+from holdfast.errors import HoldfastError, InvalidInputError, StateError
 from holdfast.fields._base import StorageBase, WriteMode
 from holdfast.fields._file_reader import FileReader
 from holdfast.fields._file_writer import FileOptions, FileWriter, begin_anew, erase, in_the_way
 from holdfast.fields._forms import Array, Layout, dtype_of
 from holdfast.fields._hooks import Stored
 from holdfast.fields._mpi import is_main
-from holdfast.fields._values import row_of
 
 _writers: "dict[str, tuple[weakref.ref[FileStorage], FileWriter]]" = {}
 """Files that this process writes, also where the program has forgotten the storage."""
+
+
+@atexit.register
+def _end_all() -> None:
+    """End what the program has left open; the engine would close it too, but not say how long."""
+    for owner, _ in list(_writers.values()):
+        storage = owner()
+        if storage is not None:
+            with contextlib.suppress(OSError, HoldfastError):  # the engine tries again, and says so
+                storage.close()
 
 
 class FileStorage(StorageBase):
@@ -105,7 +116,7 @@ class FileStorage(StorageBase):
         for name, number in (("every", every), ("chunks", chunks), ("max_length", max_length)):
             if number is not None and (isinstance(number, bool) or number < 1):
                 raise InvalidInputError(f"{name} is a number of fields, at least 1, not {number!r}")
-        self._path = Path(os.path.abspath(filename))
+        self._filename, self._path = Path(filename), Path(os.path.abspath(filename))
         self.keep_opened, self._max_length, self._every = keep_opened, max_length, every
         self._dtype = None if dtype is None else dtype_of(dtype)
         self._options = FileOptions(
@@ -120,8 +131,8 @@ class FileStorage(StorageBase):
 
     @property
     def filename(self) -> Path:
-        """The file."""
-        return self._path
+        """The file, as it was given."""
+        return self._filename
 
     @property
     def live(self) -> bool:
@@ -317,14 +328,16 @@ class FileStorage(StorageBase):
     def read_values(self, rows: range, rest: tuple[Any, ...] = ()) -> Array:
         """Return some values of some fields; of a point or a component nothing else is read."""
         shape = self.data_shape
-        numbers = [n for n in rest if isinstance(n, int | np.integer)]
-        fits = len(rest) == len(numbers) <= len(shape)
-        if not numbers or rows.step != 1 or not rows or not fits:
+        numbers = [
+            int(n) % size
+            for n, size in zip(rest, shape, strict=False)
+            if isinstance(n, int | np.integer) and not isinstance(n, bool) and -size <= n < size
+        ]
+        if not numbers or len(numbers) != len(rest) or rows.step != 1 or not rows:
             return super().read_values(rows, rest)
         behind = shape[len(numbers) :]
         count = math.prod(behind)
-        counted = [row_of(n, size, "an axis") for n, size in zip(numbers, shape, strict=False)]
-        first = int(np.ravel_multi_index(counted, shape[: len(numbers)])) * count
+        first = int(np.ravel_multi_index(numbers, shape[: len(numbers)])) * count
         items = self._reader.items(rows.start, rows.stop, first, count)
         return items.reshape(len(rows), *behind)
 

@@ -2,8 +2,9 @@
 
 ``python benchmarks/bench_pipelines.py [--small] [--dir FOLDER] [--peer PYTHON]``
 
-PYTHON is an interpreter that has ataraxis-data-structures; without it the peer's lines are left
-out. Data go into a temporary folder on the disk that holds FOLDER, and are removed. Each figure is
+PYTHON is an interpreter that has ataraxis-data-structures 6.0 or newer, which needs Python 3.12;
+versions up to 4.0 have neither tracker nor checksum. Without it the peer's figures are left out.
+Data go into a temporary folder on the disk that holds FOLDER, and are removed. Each figure is
 a median; times of the peer are taken in a process of its own, in the same run.
 """
 

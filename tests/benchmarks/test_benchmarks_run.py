@@ -73,18 +73,3 @@ def test_the_benchmark_of_the_store_prints_its_figures_and_cleans_up(tmp_path: P
     for line in ("get, a hit", "find one by a parameter", "table of all", "rebuild", "machinable"):
         assert line in done.stdout
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_writer_is_measured_beside_its_readers(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "bench_readers.py"), "--rows", "2000"]
-        + ["--dir", str(tmp_path)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=HANG,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert "sustained" in done.stdout
-    assert list(tmp_path.iterdir()) == []

@@ -169,7 +169,12 @@ class Columns:
             *(f"params.{name}" for name in self.params),
             *(f"metrics.{name}" for name in self.metrics),
         ]
-        return OURS | self.params | self.metrics | frozenset(qualified)
+        return self.plain | frozenset(qualified)
+
+    @property
+    def plain(self) -> frozenset[str]:
+        """The names that can be asked for as they are."""
+        return OURS | self.params | self.metrics
 
     def source(self, name: str) -> Source:
         """Return where the values of a column are.

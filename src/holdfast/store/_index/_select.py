@@ -8,7 +8,7 @@ import msgspec
 
 from holdfast._plain import from_plain
 from holdfast.errors import InvalidInputError
-from holdfast.query import Node, Sql, check_columns, columns, decoded, to_sql
+from holdfast.query import Column, Node, Sql, check_columns, columns, decoded, to_sql
 from holdfast.store._index._entry import flat
 from holdfast.store._index._filters import OURS, Columns, question
 from holdfast.tables import Table
@@ -55,7 +55,8 @@ def condition(
     known = found.known
     node = question(where, filters, known)
     if connection.execute("SELECT 1 FROM runs").fetchone():
-        check_columns(node, known)
+        for name in set(columns(node)) - known:
+            check_columns(Column(name), found.plain)  # refuses it, naming the short names
     return _translated(connection, node, found), frozenset(columns(node))
 
 

@@ -241,6 +241,8 @@ def test_a_signal_handler_may_put_in_the_middle_of_a_put() -> None:
     assert texts(logger, 1) == [b"%d" % number for number in range(100_000)]
 
 
+# The handler may also meet a callback of the garbage collector, whose exceptions go nowhere.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_exceptions_in_the_middle_of_puts_lose_and_tear_nothing() -> None:
     logger = DataLogger("out", "rig")
     returned = []

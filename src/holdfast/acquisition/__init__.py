@@ -9,6 +9,7 @@ from holdfast.acquisition._logger import DataLogger
 from holdfast.acquisition._package import LogPackage
 from holdfast.acquisition._producer import Producer
 from holdfast.acquisition._reader import LogArchiveReader, LogMessage, MessageArrays
+from holdfast.acquisition._report import SourceReport, report
 
 __all__ = [
     "DataLogger",
@@ -17,6 +18,8 @@ __all__ = [
     "LogPackage",
     "MessageArrays",
     "Producer",
+    "SourceReport",
     "assemble_log_archives",
+    "report",
     "sources_in",
 ]

@@ -162,12 +162,17 @@ class LogArchiveReader:
         FormatError
             If no message tells it, and it was not given; this is a ``ValueError``.
         """
+        onset = self.known_onset
+        if onset is None:
+            raise self._no_onset()
+        return np.uint64(onset)
+
+    @property
+    def known_onset(self) -> int | None:
+        """As `onset_timestamp_us`, and None where there is none."""
         if self._given is not None:
-            return np.uint64(self._given)
-        for part in self._recordings:
-            if part.onset is not None:
-                return np.uint64(part.onset)
-        raise self._no_onset()
+            return self._given
+        return next((part.onset for part in self._recordings if part.onset is not None), None)
 
     def _no_onset(self) -> FormatError:
         return FormatError(

@@ -14,9 +14,11 @@ from holdfast._sync import Durability
 from holdfast.errors import StateError
 from holdfast.records import Record, RecordWriter, record_file
 from holdfast.run._layout import DATA, RECORDS, STREAMS
+from holdfast.run._messages import MessagePutting
 from holdfast.run._trajectories import open_trajectory
 
 if TYPE_CHECKING:
+    from holdfast.acquisition import DataLogger
     from holdfast.fields import FileStorage
     from holdfast.streams import Streams
 
@@ -45,6 +47,7 @@ class Rows:
         self._lock = threading.RLock()
         self._streams: Streams | None = None
         self._records: dict[str, RecordWriter] = {}
+        self._messages = MessagePutting(path)
         self._trajectories: dict[str, FileStorage] = {}
         self._ended = False
         self.appenders: dict[str, Callable[[Any], None]] = {}
@@ -101,6 +104,18 @@ class Rows:
                 self._trajectories[name] = found
             return self._trajectories[name]
 
+    def messages(self) -> "DataLogger":
+        """Return the run's logger of messages, started by the first call.
+
+        Raises
+        ------
+        StateError
+            If the run has ended.
+        """
+        with self._lock:
+            self._refuse_after_end()
+            return self._messages.logger()
+
     def _refuse_after_end(self) -> None:
         if self._ended:
             raise StateError(
@@ -127,6 +142,7 @@ class Rows:
                     self._streams.close()
                 for writer in self._records.values():
                     writer.close()
+                self._messages.stop()
                 for storage in self._trajectories.values():
                     storage.close()
             except BaseException:
@@ -217,6 +233,21 @@ class Appends(ABC):
         """
         self._check()
         self._rows.streams().set_attributes(name, **attributes)
+
+    def messages(self) -> "DataLogger":
+        """Return the logger of the run's messages, in ``messages/``; it runs until the run ends.
+
+        Hand its ``producer`` or ``input_queue`` to other processes, which put into the same run.
+
+        Raises
+        ------
+        OSError
+            If the logger process cannot be started.
+        StateError
+            If the run has ended, or this is a forked child.
+        """
+        self._check()
+        return self._rows.messages()
 
     def record(self, scope: str = "default", /, **values: Any) -> Record:
         """Return a new row of a table, ``records/<scope>.jsonl``; save it if values are given.

@@ -31,6 +31,7 @@ from holdfast.run._layout import (
     run_id_of,
 )
 from holdfast.run._log import LogLine, follow_log, read_log
+from holdfast.run._messages import MessageReading
 from holdfast.run._metadata import State, read_metadata, state_of
 from holdfast.run._params import load_params
 from holdfast.run._pickles import unpickle
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from holdfast.streams import Stream, StreamsReader
 
 
-class LogReader:
+class LogReader(MessageReading):
     """Reads one run directory.
 
     Parameters

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+import zarr
 
 from holdfast import LogReader
 
@@ -129,3 +130,17 @@ def test_the_trajectory_of_a_pattern_is_kept_with_its_grid(folder: Path) -> None
     assert 0.3 < float(found[-1]["v"].data.max()) < 0.5  # a pattern, not one concentration
     assert len((folder / "amounts.csv").read_text().splitlines()) == 12
     assert "11 states until t = 1000" in out
+
+
+def test_a_drum_has_a_movie_and_a_store_that_agree_with_the_wave_equation(folder: Path) -> None:
+    printed = run_example("wave_movie.py")
+    assert "26 frames in drum.mp4, 121 states in drum.zarr" in printed
+    assert sorted(path.name for path in folder.iterdir()) == ["drum.mp4", "drum.zarr"]
+    heights = np.asarray(zarr.open_array("drum.zarr", path="data", mode="r")[:])
+    assert heights.shape == (121, 48, 48)
+    padded = np.pad(heights, ((0, 0), (1, 1), (1, 1)))
+    bending = (
+        padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1] + padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:]
+    )
+    change = heights[2:] - 2 * heights[1:-1] + heights[:-2]
+    np.testing.assert_allclose(change, (bending - 4 * heights)[1:-1] / 4, atol=1e-12)

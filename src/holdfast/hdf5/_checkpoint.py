@@ -183,8 +183,13 @@ class Checkpointer:
         return session.overlay.failure
 
     def _rotate(self) -> int:
-        """Begin a new generation; rows stored from now on go there."""
+        """Begin two generations: for rows that will be carried, and for those stored from now on.
+
+        What is carried is synced before anything is given up; in a file of its own that does not
+        have to wait for all the rows that came in meanwhile.
+        """
         generation = self._journal.rotate()
+        self._journal.rotate()
         for stored in list(self.streams.values()):
             stored.stream.turn()
         return generation
@@ -213,19 +218,21 @@ class Checkpointer:
         self.events[: len(events)] = waiting
 
     def _carry(self, generation: int) -> None:
-        """Copy rows beyond the last full chunk into the new generation, and unlink the old ones."""
+        """Copy rows beyond the last full chunk into a new generation, and unlink the old ones."""
         shown = self._open().datasets
         for name, stored in list(self.streams.items()):
             if name in shown:  # else it was begun after the rotation, in the new generation
                 stored.stream.carry(shown[name].full, self._add_block)
         for event in list(self.events):
-            self._journal.note(event)
-        self._journal.sync()
+            self._journal.note(event, carried=True)
+        self._journal.sync_carried()
         self._check()
         self._journal.discard(generation)
 
     def _add_block(self, stream: StreamWriter, first: int, rows: int) -> Block:
-        return self._journal.add_block(stream.id, first, stream.kind.nbytes, rows=rows)
+        return self._journal.add_block(
+            stream.id, first, stream.kind.nbytes, rows=rows, carried=True
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -44,6 +44,7 @@ class Overlay:
         self.tail: list[tuple[int, bytes | memoryview]] = []
         self.failure: OSError | None = None
         self._lent: bytes | memoryview | None = None
+        self._lent_at = 0
         self._position = 0
         self._process = os.getpid()
 
@@ -98,7 +99,7 @@ class Overlay:
     def _kept(self, content: memoryview) -> "bytes | memoryview":
         """Return bytes that stay after HDF5 has taken its buffer back."""
         lent = self._lent
-        if lent is not None and len(lent) == len(content) and _address(lent) == _address(content):
+        if lent is not None and len(lent) == len(content) and _address(content) == self._lent_at:
             return lent
         return bytes(content)
 
@@ -110,7 +111,7 @@ class Overlay:
 
         It must not change before `drain`.
         """
-        self._lent = content
+        self._lent, self._lent_at = content, _address(content)
         try:
             yield
         finally:

@@ -7,7 +7,9 @@ attributes. Every path stores rows first and publishes the count after them.
 import contextlib
 import sys
 import threading
+from bisect import bisect_right
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -261,9 +263,14 @@ class StreamWriter:
     def read(self, start: int, stop: int) -> "bytes | memoryview":
         """Return the bytes of rows that are in blocks, by absolute numbers."""
         with self.lock:
-            blocks = [b for b in self.blocks if b.first < stop and b.first + b.count > start]
+            at = max(bisect_right(self.blocks, start, key=_first_of) - 1, 0)
+            blocks = list(takewhile(lambda b: b.first < stop, self.blocks[at:]))
         parts = [b.read(max(start - b.first, 0), min(stop - b.first, b.count)) for b in blocks]
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _first_of(block: Block) -> int:
+    return block.first
 
 
 def _reentered(stream: StreamWriter) -> StateError:

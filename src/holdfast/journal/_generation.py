@@ -62,6 +62,11 @@ class Generation:
     mapped : bool
         Whether blocks are mapped, else written with ``pwrite``.
 
+    Attributes
+    ----------
+    catalogue : Block or None
+        The last block of its catalogue.
+
     Raises
     ------
     OSError
@@ -72,6 +77,7 @@ class Generation:
         self.number = number
         self.path = folder / generation_name(number)
         self.blocks: list[Block] = []
+        self.catalogue: Block | None = None
         self._mapped = mapped
         self._descriptor = os.open(
             self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666

@@ -18,6 +18,11 @@ from holdfast.journal._lock import WriterLock
 CATALOGUE_BLOCK = SMALLEST_BLOCK
 
 
+def is_held(lock: Any) -> bool:
+    """Whether the calling thread holds an ``RLock``; a `threading.Condition` asks it likewise."""
+    return bool(lock._is_owned())  # noqa: SLF001 - there is no other way
+
+
 class JournalWriter:
     """Writes the journal of one data file.
 
@@ -55,7 +60,6 @@ class JournalWriter:
         self.ending = False
         self._mapped = can_map(folder)
         self._definitions: dict[int, dict[str, Any]] = {}
-        self._catalogue: Block | None = None
         self._old: list[Generation] = []
         self._current = Generation(folder, self._next_number(), mapped=self._mapped)
 
@@ -93,8 +97,8 @@ class JournalWriter:
             self.note({"define": stream, **definition})
             self._definitions[stream] = dict(definition)
 
-    def note(self, event: Mapping[str, Any]) -> None:
-        """Add a line to the catalogue of the current generation.
+    def note(self, event: Mapping[str, Any], *, carried: bool = False) -> None:
+        """Add a line to the catalogue of the current generation, or of that for what is carried.
 
         Raises
         ------
@@ -105,7 +109,7 @@ class JournalWriter:
             self._enter()
             self._busy = True
             try:
-                self._add_line(event)
+                self._add_line(self._old[-1] if carried else self._current, event)
             finally:
                 self._busy = False
 
@@ -116,13 +120,13 @@ class JournalWriter:
                 "set a flag there and append in the program's own course"
             )
 
-    def _add_line(self, event: Mapping[str, Any]) -> None:
+    def _add_line(self, generation: Generation, event: Mapping[str, Any]) -> None:
         line = pack_line(json.dumps(event).encode())
-        block = self._catalogue
+        block = generation.catalogue
         if block is None or block.count + len(line) > block.capacity:
             first = 0 if block is None else block.first + block.count
             rows = max(len(line), CATALOGUE_BLOCK // 2)
-            block = self._catalogue = self._current.add_block(CATALOGUE, first, 1, rows)
+            block = generation.catalogue = generation.add_block(CATALOGUE, first, 1, rows)
         block.write(block.count, line)
         block.publish(block.count + len(line))
 
@@ -134,6 +138,7 @@ class JournalWriter:
         *,
         previous: Block | None = None,
         rows: int = 1,
+        carried: bool = False,
     ) -> Block:
         """Add a block to a stream in the current generation.
 
@@ -149,6 +154,8 @@ class JournalWriter:
             The stream's block before; the new one is four times as large, up to 1 MiB.
         rows : int
             How many rows it must hold at least.
+        carried : bool
+            Whether it goes to the generation before the current one, to be synced without it.
 
         Raises
         ------
@@ -163,15 +170,13 @@ class JournalWriter:
             self._enter()
             self._busy = True
             try:
-                return self._add_block(stream, first, row_bytes, rows, larger)
+                place = self._old[-1] if carried else self._current
+                if larger > rows:
+                    with contextlib.suppress(OSError):  # nearly full: as much as is needed
+                        return place.add_block(stream, first, row_bytes, larger)
+                return place.add_block(stream, first, row_bytes, rows)
             finally:
                 self._busy = False
-
-    def _add_block(self, stream: int, first: int, row_bytes: int, rows: int, larger: int) -> Block:
-        if larger > rows:
-            with contextlib.suppress(OSError):  # the disk is nearly full: as much as is needed
-                return self._current.add_block(stream, first, row_bytes, larger)
-        return self._current.add_block(stream, first, row_bytes, rows)
 
     def rotate(self) -> int:
         """Begin a new generation; return the number of the one before it.
@@ -193,25 +198,26 @@ class JournalWriter:
 
     def _begin_generation(self) -> int:
         fresh = Generation(self.folder, self._current.number + 1, mapped=self._mapped)
-        before, self._current = self._current, fresh
-        catalogue, self._catalogue = self._catalogue, None
         try:
             for stream, definition in self._definitions.items():
-                self._add_line({"define": stream, **definition})
-            self._old.append(before)
+                self._add_line(fresh, {"define": stream, **definition})
         except BaseException:
-            self._current, self._catalogue = before, catalogue
             fresh.remove()
             raise
-        return before.number
+        self._old.append(self._current)
+        self._current = fresh
+        return self._old[-1].number
 
     def discard(self, up_to: int) -> None:
         """Unlink the generations up to a number, whose rows are safe elsewhere."""
-        with self._sync_lock, self._mutex:
-            for generation in [g for g in self._old if g.number <= up_to]:
-                generation.remove()
-                self._old.remove(generation)
-                if self._old:  # in order on the disk, too: else rows seem missing in the middle
+        with self._sync_lock:
+            given_up = [g for g in self._old if g.number <= up_to]
+            for generation in given_up:
+                generation.remove()  # without the mutex: new blocks must not wait for the disk
+                with self._mutex:
+                    self._old.remove(generation)
+                if generation is not given_up[-1]:
+                    # In order on the disk, too: else rows seem missing in the middle.
                     fsync_path(self.folder)
 
     def sync(self) -> None:
@@ -233,6 +239,25 @@ class JournalWriter:
                 self._sync()
             finally:
                 self._syncing = False
+
+    def sync_carried(self) -> None:
+        """Bring the generation before the current one to the disk, without those around it.
+
+        Raises
+        ------
+        OSError
+            If the disk fails.
+        """
+        with self._sync_lock:
+            with self._mutex:
+                carried = self._old[-1]
+            carried.sync()
+            fsync_path(self.folder)
+
+    @property
+    def held(self) -> bool:
+        """Whether the calling thread is within a call, which others wait for."""
+        return is_held(self._mutex) or is_held(self._sync_lock)
 
     def _sync(self) -> None:
         with self._mutex:

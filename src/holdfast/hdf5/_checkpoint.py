@@ -183,13 +183,8 @@ class Checkpointer:
         return session.overlay.failure
 
     def _rotate(self) -> int:
-        """Begin two generations: for rows that will be carried, and for those stored from now on.
-
-        What is carried is synced before anything is given up; in a file of its own that does not
-        have to wait for all the rows that came in meanwhile.
-        """
+        """Begin a new generation; rows stored from now on go there."""
         generation = self._journal.rotate()
-        self._journal.rotate()
         for stored in list(self.streams.values()):
             stored.stream.turn()
         return generation
@@ -218,21 +213,25 @@ class Checkpointer:
         self.events[: len(events)] = waiting
 
     def _carry(self, generation: int) -> None:
-        """Copy rows beyond the last full chunk into a new generation, and unlink the old ones."""
+        """Copy rows beyond the last full chunk into the new generation, and unlink the old ones.
+
+        No sync has to come between: rows are in the file, synced, up to those that came since.
+        What waits to be set is only in the journal.
+        """
         shown = self._open().datasets
         for name, stored in list(self.streams.items()):
             if name in shown:  # else it was begun after the rotation, in the new generation
                 stored.stream.carry(shown[name].full, self._add_block)
-        for event in list(self.events):
-            self._journal.note(event, carried=True)
-        self._journal.sync_carried()
+        events = list(self.events)
+        for event in events:
+            self._journal.note(event)
+        if events:
+            self._journal.sync()
         self._check()
         self._journal.discard(generation)
 
     def _add_block(self, stream: StreamWriter, first: int, rows: int) -> Block:
-        return self._journal.add_block(
-            stream.id, first, stream.kind.nbytes, rows=rows, carried=True
-        )
+        return self._journal.add_block(stream.id, first, stream.kind.nbytes, rows=rows)
 
     def close(self) -> None:
         """Close the file."""

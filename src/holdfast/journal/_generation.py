@@ -62,11 +62,6 @@ class Generation:
     mapped : bool
         Whether blocks are mapped, else written with ``pwrite``.
 
-    Attributes
-    ----------
-    catalogue : Block or None
-        The last block of its catalogue.
-
     Raises
     ------
     OSError
@@ -77,7 +72,6 @@ class Generation:
         self.number = number
         self.path = folder / generation_name(number)
         self.blocks: list[Block] = []
-        self.catalogue: Block | None = None
         self._mapped = mapped
         self._descriptor = os.open(
             self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
@@ -129,9 +123,10 @@ class Generation:
         self._allocate(self._end + length)
         offset = self._end
         map_rows = row_bytes < MAPPED_ROW_BYTES
+        # Before it is mapped: to fault a page in that nobody has written reads many after it.
+        write_at(self._descriptor, pack_block(header, self._nonce), offset)
         view = self._map(offset, length if map_rows else PAGE) if self._mapped else None
         block = Block(self._descriptor, offset, header, view, map_rows=map_rows)
-        write_at(self._descriptor, pack_block(header, self._nonce), offset)
         self._tell_end(offset + length)
         self._end = offset + length
         self.blocks.append(block)

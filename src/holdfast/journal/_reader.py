@@ -120,7 +120,6 @@ class _Snapshot:
 
     def __init__(self, journal: Journal, *, live: bool) -> None:
         self._journal, self._live = journal, live
-        self._headless: dict[Path, bool] = {}
 
     def report(self, problem: str) -> None:
         if not self._live:
@@ -132,7 +131,7 @@ class _Snapshot:
         if header is None:
             # Killed while it made the last file, a writer leaves it empty or its header zero.
             if not last or any(page) or any(file.some(PAGE, HEADER_BYTES)):
-                self._headless[file.path] = any(page)
+                self.report(f"{file.path} has no valid header, so that its rows are left out")
             return
         if header.version != VERSION:
             raise FormatError(
@@ -194,13 +193,7 @@ class _Snapshot:
                 self._journal.streams[stream] = event
 
     def compare(self, folder: Path, numbers: Collection[int]) -> None:
-        """Report generations that are missing: they are made in order, and given up in order.
-
-        After a power loss an empty header says no more than that no sync had reached its file.
-        """
-        for path, damaged in self._headless.items():
-            if damaged or not self._journal.after_reboot:
-                self.report(f"{path} has no valid header, so that its rows are left out")
+        """Report generations that are missing: they are made in order, and given up in order."""
         known = bool(self._journal.generations) and not self._journal.after_reboot
         if known and max(numbers) - min(numbers) >= len(numbers):
             self.report(f"{folder}: files between {min(numbers)} and {max(numbers)} are missing")

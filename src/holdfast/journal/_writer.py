@@ -60,6 +60,7 @@ class JournalWriter:
         self.ending = False
         self._mapped = can_map(folder)
         self._definitions: dict[int, dict[str, Any]] = {}
+        self._catalogue: Block | None = None
         self._old: list[Generation] = []
         self._current = Generation(folder, self._next_number(), mapped=self._mapped)
 
@@ -97,8 +98,8 @@ class JournalWriter:
             self.note({"define": stream, **definition})
             self._definitions[stream] = dict(definition)
 
-    def note(self, event: Mapping[str, Any], *, carried: bool = False) -> None:
-        """Add a line to the catalogue of the current generation, or of that for what is carried.
+    def note(self, event: Mapping[str, Any]) -> None:
+        """Add a line to the catalogue of the current generation.
 
         Raises
         ------
@@ -109,7 +110,7 @@ class JournalWriter:
             self._enter()
             self._busy = True
             try:
-                self._add_line(self._old[-1] if carried else self._current, event)
+                self._add_line(event)
             finally:
                 self._busy = False
 
@@ -120,13 +121,13 @@ class JournalWriter:
                 "set a flag there and append in the program's own course"
             )
 
-    def _add_line(self, generation: Generation, event: Mapping[str, Any]) -> None:
+    def _add_line(self, event: Mapping[str, Any]) -> None:
         line = pack_line(json.dumps(event).encode())
-        block = generation.catalogue
+        block = self._catalogue
         if block is None or block.count + len(line) > block.capacity:
             first = 0 if block is None else block.first + block.count
             rows = max(len(line), CATALOGUE_BLOCK // 2)
-            block = generation.catalogue = generation.add_block(CATALOGUE, first, 1, rows)
+            block = self._catalogue = self._current.add_block(CATALOGUE, first, 1, rows)
         block.write(block.count, line)
         block.publish(block.count + len(line))
 
@@ -138,7 +139,6 @@ class JournalWriter:
         *,
         previous: Block | None = None,
         rows: int = 1,
-        carried: bool = False,
     ) -> Block:
         """Add a block to a stream in the current generation.
 
@@ -154,8 +154,6 @@ class JournalWriter:
             The stream's block before; the new one is four times as large, up to 1 MiB.
         rows : int
             How many rows it must hold at least.
-        carried : bool
-            Whether it goes to the generation before the current one, to be synced without it.
 
         Raises
         ------
@@ -170,13 +168,15 @@ class JournalWriter:
             self._enter()
             self._busy = True
             try:
-                place = self._old[-1] if carried else self._current
-                if larger > rows:
-                    with contextlib.suppress(OSError):  # nearly full: as much as is needed
-                        return place.add_block(stream, first, row_bytes, larger)
-                return place.add_block(stream, first, row_bytes, rows)
+                return self._add_block(stream, first, row_bytes, rows, larger)
             finally:
                 self._busy = False
+
+    def _add_block(self, stream: int, first: int, row_bytes: int, rows: int, larger: int) -> Block:
+        if larger > rows:
+            with contextlib.suppress(OSError):  # the disk is nearly full: as much as is needed
+                return self._current.add_block(stream, first, row_bytes, larger)
+        return self._current.add_block(stream, first, row_bytes, rows)
 
     def rotate(self) -> int:
         """Begin a new generation; return the number of the one before it.
@@ -198,27 +198,30 @@ class JournalWriter:
 
     def _begin_generation(self) -> int:
         fresh = Generation(self.folder, self._current.number + 1, mapped=self._mapped)
+        before, self._current = self._current, fresh
+        catalogue, self._catalogue = self._catalogue, None
         try:
             for stream, definition in self._definitions.items():
-                self._add_line(fresh, {"define": stream, **definition})
+                self._add_line({"define": stream, **definition})
+            self._old.append(before)
         except BaseException:
+            self._current, self._catalogue = before, catalogue
             fresh.remove()
             raise
-        self._old.append(self._current)
-        self._current = fresh
-        return self._old[-1].number
+        return before.number
 
     def discard(self, up_to: int) -> None:
-        """Unlink the generations up to a number, whose rows are safe elsewhere."""
+        """Unlink the generations up to a number, whose rows are safe elsewhere.
+
+        They go in order, on the disk too, and before the next sync: were one of them to come back
+        after a power loss, rows that it had not synced would seem missing in the middle.
+        """
         with self._sync_lock:
-            given_up = [g for g in self._old if g.number <= up_to]
-            for generation in given_up:
+            for generation in [g for g in self._old if g.number <= up_to]:
                 generation.remove()  # without the mutex: new blocks must not wait for the disk
                 with self._mutex:
                     self._old.remove(generation)
-                if generation is not given_up[-1]:
-                    # In order on the disk, too: else rows seem missing in the middle.
-                    fsync_path(self.folder)
+                fsync_path(self.folder)
 
     def sync(self) -> None:
         """Bring everything published to the disk.
@@ -239,20 +242,6 @@ class JournalWriter:
                 self._sync()
             finally:
                 self._syncing = False
-
-    def sync_carried(self) -> None:
-        """Bring the generation before the current one to the disk, without those around it.
-
-        Raises
-        ------
-        OSError
-            If the disk fails.
-        """
-        with self._sync_lock:
-            with self._mutex:
-                carried = self._old[-1]
-            carried.sync()
-            fsync_path(self.folder)
 
     @property
     def held(self) -> bool:

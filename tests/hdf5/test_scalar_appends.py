@@ -112,27 +112,30 @@ def test_threads_that_are_traced_line_by_line_lose_and_double_no_row() -> None:
             for worker in workers:
                 worker.join()
         finally:
-            threading.settrace(before)  # type: ignore[arg-type]
+            threading.settrace(before)
     rows = AppendReader("x.h5").read("x", 0, threads * each)
     assert check_rows(rows, threads) == [each] * threads
 
 
-def test_a_signal_handler_that_appends_scalars_is_hardly_ever_refused() -> None:
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_signal_handler_that_appends_scalars_is_hardly_ever_refused(name: str) -> None:
+    """Nor does it wait for a checkpoint that waits for what it has interrupted."""
     said = output(
         """
-        import itertools, signal, time
+        import signal, sys, time
         import numpy as np
         from holdfast.errors import StateError
         from holdfast.hdf5 import AppendFile
 
-        file = AppendFile("x.h5", interval=0.02, journal_bytes=1 << 18)
+        file = AppendFile("x.h5", interval=0.02, journal_bytes=1 << 17)
+        name = sys.argv[1]
         file.append("a", 0.0)
         theirs, refused = 0, 0
 
         def handler(*_):
             global theirs, refused
             try:
-                file.append("a", -1.0 - theirs)
+                file.append(name, -1.0 - theirs)
                 theirs += 1
             except StateError:
                 refused += 1
@@ -151,13 +154,15 @@ def test_a_signal_handler_that_appends_scalars_is_hardly_ever_refused() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         file.close()
         np.savez("told.npz", theirs=theirs, number=number)
-        print(theirs > 20 * refused, theirs > 50)
-        """
+        print(theirs > 5 * refused, theirs > 50)
+        """,
+        name,
     )
 
     assert said == "True True"
     told = np.load("told.npz")
-    rows = AppendReader("x.h5").read("a", 0, int(told["theirs"] + told["number"]) + 1)
+    reader = AppendReader("x.h5")
+    rows = np.concatenate([reader.read(n, 0, reader.length(n)) for n in reader.names])
     np.testing.assert_array_equal(rows[rows >= 0], np.arange(told["number"] + 1))
     np.testing.assert_array_equal(rows[rows < 0], -1 - np.arange(told["theirs"]))
 

@@ -1,5 +1,6 @@
 """`Room`: the bound on a journal: when it is given up, and how long appending waits for that."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -36,7 +37,7 @@ class Room:
         self._size, self.bound = size, bound
         self._early = max(bound // 4, min(bound, EARLY_BYTES))
         self.wanted = False
-        self._began = time.monotonic()
+        self._began = -math.inf
         self._pace, self._seen = _FIRST_PACE, 0
 
     @property

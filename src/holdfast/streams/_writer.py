@@ -112,8 +112,9 @@ class Streams:
         StateError
             If the file is closed, or this is a forked child.
         """
-        put = self.appenders.get(name)
-        if put is None:
+        try:
+            put = self.appenders[name]
+        except KeyError:
             put = self.begin(name, value)
         put(value)
 

@@ -112,9 +112,8 @@ class Streams:
         StateError
             If the file is closed, or this is a forked child.
         """
-        try:
-            put = self.appenders[name]
-        except KeyError:
+        put = self.appenders.get(name)
+        if put is None:
             put = self.begin(name, value)
         put(value)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from helpers import wait_until
-from holdfast.hdf5 import AppendFile, AppendReader, _room
+from holdfast.hdf5 import AppendFile, AppendReader, _engine, _room
 from holdfast.hdf5._room import Room
+from holdfast.testing.faults import Faults, injected
 
 BOUND = 1 << 30
 
@@ -82,3 +83,22 @@ def test_a_journal_is_given_up_before_its_bound_and_no_row_is_missed(
         assert (reader.read("large", 0, 60) == rows).all()
         assert reader.read("rare", 0, 1).tolist() == [0.5]
     assert (AppendReader("x.h5").read("large", 0, 60) == rows).all()
+
+
+def test_rows_that_a_checkpoint_has_synced_are_not_synced_in_the_journal_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_engine, "SYNC_INTERVAL", 3600.0)
+    with (
+        injected(Faults(), below=tmp_path) as faults,
+        AppendFile("x.h5", journal_bytes=1 << 18, interval=3600) as file,
+    ):
+        file.append("rare", 1.5)
+        for number in range(20):
+            file.append("large", np.full((100, 80), number, "f8"))
+        file.checkpoint()
+        assert not Path("x.h5-journal/00000001.journal").exists()
+        assert AppendReader("x.h5").read("rare", 0, 1).tolist() == [1.5]
+    synced = [Path(target).name for name, target in faults.calls if name == "fsync"]
+    assert "x.h5" in synced
+    assert not [name for name in synced if name.endswith(".journal")]

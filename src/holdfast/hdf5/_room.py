@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 EARLY_BYTES = 32 << 20
 EARLY_SECONDS = 0.5
-"""A journal of this size, or a quarter of its bound, is given up that long after the last one: the
-disk has work from early on, and commits stay rare."""
+"""From this size on a journal is given up at a quarter of its bound, so long after the last one.
+The disk has work from early on, and commits stay rare."""
 
 LONGEST_PAUSE = 0.05
 """Seconds that one call waits at most before the journal is at twice its bound."""

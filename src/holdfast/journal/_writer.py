@@ -79,6 +79,11 @@ class JournalWriter:
         """Number of the generation that is being written."""
         return self._current.number
 
+    @property
+    def held(self) -> bool:
+        """Whether the calling thread is within a call, which others wait for."""
+        return is_held(self._mutex) or is_held(self._sync_lock)
+
     def define(self, stream: int, definition: Mapping[str, Any]) -> None:
         """Add a stream to the catalogue, of this generation and of all to come.
 
@@ -242,11 +247,6 @@ class JournalWriter:
                 self._sync()
             finally:
                 self._syncing = False
-
-    @property
-    def held(self) -> bool:
-        """Whether the calling thread is within a call, which others wait for."""
-        return is_held(self._mutex) or is_held(self._sync_lock)
 
     def _sync(self) -> None:
         with self._mutex:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
+from holdfast import LogReader
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
@@ -115,3 +117,15 @@ def test_a_reader_follows_a_writer_of_another_process(folder: Path) -> None:
 
     assert "the writer has ended after 20000 rows" in out
     assert "in the file: 20000 rows in J" in out
+
+
+def test_the_trajectory_of_a_pattern_is_kept_with_its_grid(folder: Path) -> None:
+    out = run_example("trajectory.py")
+
+    found = LogReader("outputs/log_gray_scott").trajectory("uv")
+    assert found.times.tolist() == list(range(0, 1001, 100))
+    assert found.dtype == np.float32
+    assert found[-1].labels == ["u", "v"]
+    assert 0.3 < float(found[-1]["v"].data.max()) < 0.5  # a pattern, not one concentration
+    assert len((folder / "amounts.csv").read_text().splitlines()) == 12
+    assert "11 states until t = 1000" in out

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from holdfast.records import Record, Records
     from holdfast.run import Logbook, LogLine, LogReader
     from holdfast.streams import H5Logger, Stream, StreamsReader, h5logger
-    from holdfast.sweeps import Experiment, ExperimentReader, Table
+    from holdfast.sweeps import Experiment, ExperimentReader
+    from holdfast.tables import Table
 
 __version__ = "0.1.0"
 
@@ -47,7 +48,8 @@ _ROOMS = {
     "holdfast.records": ("Record", "Records"),
     "holdfast.run": ("LogLine", "LogReader", "Logbook"),
     "holdfast.streams": ("H5Logger", "Stream", "StreamsReader", "h5logger"),
-    "holdfast.sweeps": ("Experiment", "ExperimentReader", "Table"),
+    "holdfast.sweeps": ("Experiment", "ExperimentReader"),
+    "holdfast.tables": ("Table",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -58,3 +58,18 @@ def test_plain_readers_are_counted_beside_a_writer(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "h5py opens" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_benchmark_of_the_store_prints_its_figures_and_cleans_up(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "bench_store.py"), "--small", "--dir", str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for line in ("get, a hit", "find one by a parameter", "table of all", "rebuild", "machinable"):
+        assert line in done.stdout
+    assert list(tmp_path.iterdir()) == []

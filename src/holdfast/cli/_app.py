@@ -14,7 +14,7 @@ import click
 
 from holdfast import __version__
 from holdfast._text import visible
-from holdfast.cli import _compare, _demo, _listing, _recover, _show, _tail
+from holdfast.cli import _compare, _demo, _gc, _listing, _recover, _show, _store, _tail
 from holdfast.cli._output import REFUSED
 from holdfast.errors import HoldfastError, InvalidInputError, MissingFileError, NotFoundError
 
@@ -53,6 +53,10 @@ for _command in (
     _compare.diff,
     _tail.tail,
     _recover.recover,
+    _store.sql,
+    _store.reindex,
+    _store.explain,
+    _gc.gc,
     _demo.demo,
 ):
     holdfast.add_command(_command)

@@ -12,7 +12,7 @@ from holdfast.cli._find import open_run
 from holdfast.cli._output import json_option, print_json, print_table
 from holdfast.cli._show import environment_of, metrics_of
 from holdfast.run import LogReader
-from holdfast.sweeps import Table
+from holdfast.tables import Table
 
 DIFFERENT = 1
 

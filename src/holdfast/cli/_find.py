@@ -7,7 +7,8 @@ from pathlib import Path
 
 from holdfast._names import listing, nearest
 from holdfast.errors import HoldfastWarning, InvalidInputError, MissingFileError
-from holdfast.run import LogReader, run_folder, run_id_of
+from holdfast.run import METADATA, LogReader, run_folder, run_id_of
+from holdfast.sweeps import RUNS
 
 MAX_DEPTH = 8
 """How deep folders are searched for runs."""
@@ -39,12 +40,12 @@ def run_paths(folder: Path, depth: int = 0) -> Iterator[Path]:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run directory."""
-    return os.path.isfile(folder / "metadata.json")  # which, unlike Path, never raises
+    return os.path.isfile(folder / METADATA)  # which, unlike Path, never raises
 
 
 def is_experiment(folder: Path) -> bool:
     """Whether a folder holds an experiment."""
-    return (folder / "runs").is_dir() and not is_run(folder)
+    return (folder / RUNS).is_dir() and not is_run(folder)
 
 
 def base_folder() -> Path:
@@ -96,7 +97,7 @@ def _named_places(base: Path) -> Iterator[Path]:
     seen = set()
     for run in run_paths(base):
         experiment = run.parent.parent
-        if run.parent.name == "runs" and experiment not in seen:
+        if run.parent.name == RUNS and experiment not in seen:
             seen.add(experiment)
             yield experiment
         yield run

@@ -5,27 +5,40 @@ from typing import Any
 
 import click
 
-from holdfast._text import duration
+from holdfast._text import duration, visible
 from holdfast.cli._find import base_folder, find, is_experiment, run_paths
 from holdfast.cli._output import json_option, print_json, print_table
+from holdfast.cli._store import facts_in, stored_facts
 from holdfast.errors import HoldfastError
 from holdfast.run import LogReader, run_id_of
-from holdfast.sweeps import ExperimentReader, Table
+from holdfast.store import is_store, table_of_runs
+from holdfast.sweeps import ExperimentReader
+from holdfast.tables import Table
 
 _COLUMNS = ("run", "state", "started", "runtime", "reason")
 
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--where", metavar="EXPR", help='Only these runs, e.g. "dt < 0.1".')
 @json_option
-def ls(folder: Path | None, as_json: bool) -> None:
-    """List the runs in and below DIR (./outputs if there is one, else the current folder)."""
+def ls(folder: Path | None, where: str | None, as_json: bool) -> None:
+    """List the runs in and below DIR (./outputs if there is one, else the current folder).
+
+    EXPR asks for parameters, metrics, and what every run has: state, task, group, reason and so on.
+    """
     base = folder or base_folder()
-    runs = [_facts(path) for path in run_paths(base)]
+    if is_store(base):
+        runs = stored_facts(base, where)
+    elif where is not None:
+        runs = [facts_in(row) for row in table_of_runs(run_paths(base), where)]
+    else:
+        runs = [_facts(path) for path in run_paths(base)]
     if as_json:
         print_json(runs)
     elif not runs:
-        click.echo(f"no runs in {base}", err=True)
+        told = "no runs" if where is None else "no such runs"
+        click.echo(f"{told} in {visible(str(base))}", err=True)
     else:
         rows = [_row(facts) for facts in runs]
         print_table(Table(rows, _COLUMNS, str(base)), whole=("run", "state"))

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from holdfast._plain import dump_json, to_plain
 from holdfast._text import short, visible
-from holdfast.sweeps import Table
+from holdfast.tables import Table
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 

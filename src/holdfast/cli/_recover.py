@@ -13,26 +13,24 @@ from holdfast.cli._find import MAX_DEPTH, find, is_experiment, is_run
 from holdfast.cli._output import REFUSED, json_option, print_json
 from holdfast.errors import HoldfastError, HoldfastWarning, LockedError
 
-_JOURNAL = "-journal"
+_JOURNAL, STORE = "-journal", ".zarr"
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @json_option
 def recover(path: Path, as_json: bool) -> None:
-    """Bring rows that a dead writer left in journals into their HDF5 files.
+    """Bring rows that a dead writer left in journals into their HDF5 files or Zarr stores.
 
-    PATH is an HDF5 file, a run, its run id, or a folder that holds runs. Nothing needs to be
-    recovered for reading with Holdfast; other tools see all rows afterwards.
+    PATH is an HDF5 file, a Zarr store, a run, its run id, or a folder that holds runs. Nothing
+    needs to be recovered for reading with Holdfast; other tools see all rows afterwards.
     """
-    from holdfast.hdf5 import recover as recover_file
-
     found: list[dict[str, Any]] = []
     refused = False
     path = find(path, lambda p: is_run(p) or is_experiment(p), "file, run or folder")
     for file in _files(path):
         try:
-            done = recover_file(file)
+            rows, problems = _recovered(file)
         except LockedError as error:  # being written: nothing is lost, and nothing is wrong
             found.append({"file": str(file), "rows": {}, "problems": [str(error)]})
             continue
@@ -42,13 +40,25 @@ def recover(path: Path, as_json: bool) -> None:
             found.append({"file": str(file), "rows": {}, "problems": [str(error)]})
             refused = True
             continue
-        found.append({"file": str(file), "rows": done.rows, "problems": done.problems})
+        found.append({"file": str(file), "rows": rows, "problems": problems})
     if as_json:
         print_json(found)
     else:
         _print(found, path)
     if refused:
         sys.exit(REFUSED)
+
+
+def _recovered(file: Path) -> tuple[dict[str, int], list[str]]:
+    """Recover one file, and return the rows brought in by stream, and what was damaged."""
+    if file.suffix == STORE:
+        from holdfast.fields import recover_store
+
+        return recover_store(file)
+    from holdfast.hdf5 import recover as recover_file
+
+    done = recover_file(file)
+    return done.rows, done.problems
 
 
 def _print(found: list[dict[str, Any]], path: Path) -> None:
@@ -65,7 +75,7 @@ def _print(found: list[dict[str, Any]], path: Path) -> None:
 
 def _files(path: Path) -> Iterator[Path]:
     """Yield the file itself, or every file below a folder that has a journal."""
-    if not path.is_dir():
+    if path.suffix == STORE or not path.is_dir():
         yield path
         return
     yield from sorted(_with_journal(path, 0))

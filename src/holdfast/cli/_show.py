@@ -8,6 +8,7 @@ import click
 from rich.text import Text
 
 from holdfast._text import short, visible
+from holdfast.cli._fields import is_data_file, show_file
 from holdfast.cli._find import find, is_experiment, is_run
 from holdfast.cli._output import console, json_option, print_json, print_table, state_text
 from holdfast.errors import HoldfastError
@@ -24,8 +25,12 @@ def show(run: Path, as_json: bool) -> None:
     """Show a RUN: its state, parameters, metrics, contents and last messages.
 
     RUN is a run directory, or the run id of one anywhere below ./outputs (or this folder, if there
-    is no ./outputs). Of an experiment, its table is shown.
+    is no ./outputs). Of an experiment, its table is shown; of an HDF5 file, a Zarr store or an
+    archive movie, what is in it.
     """
+    if is_data_file(run):
+        show_file(run, as_json)
+        return
     found = find(run, lambda path: is_run(path) or is_experiment(path), "run or experiment")
     if is_experiment(found):
         _show_experiment(found, as_json)

@@ -13,7 +13,7 @@ from holdfast.hdf5._commit import finish_commit
 from holdfast.hdf5._dataset import check_appendable, kind_of
 from holdfast.hdf5._names import Names
 from holdfast.hdf5._rows import RowType
-from holdfast.hdf5._session import Session
+from holdfast.hdf5._session import Session, another_made
 from holdfast.hdf5._stream import StreamWriter
 from holdfast.hdf5._thread import collector_off
 from holdfast.journal import Block, JournalWriter
@@ -78,17 +78,21 @@ class Checkpointer:
         self._shown: dict[str, int] = {}
         self._session: Session | None = None
         self._given_up: int | None = None
+        self._known = False  # whether the file is the one we opened or made
         self.streams: dict[str, Stored] = {}
         self.events: list[dict[str, Any]] = []
 
     def open(self) -> None:
         """Open the file, and take in the names that it holds."""
+        self._known = True
         with collector_off():
             self._names.collect(self._open().file)
 
     def _open(self) -> Session:
         if self._session is None:
             self._check()
+            if not self._known and self._path.exists():
+                raise another_made(self._path)
             # The session before may have failed in the middle of a commit.
             finish_commit(self._path, self._journal.folder)
             self._session = Session(self._path, self._journal.folder, self._check)
@@ -105,7 +109,7 @@ class Checkpointer:
             If the file cannot be read.
         """
         with collector_off():
-            if name in self._names.declared or not (self._session or self._path.exists()):
+            if name in self._names.declared or not self._known:
                 return None
             session = self._open()
             if name not in session.file:
@@ -179,6 +183,7 @@ class Checkpointer:
         session, self._session = self._session, None
         if session is None:
             return None
+        self._known |= session.named  # a commit may have failed after that
         session.close()
         return session.overlay.failure
 
@@ -209,6 +214,7 @@ class Checkpointer:
             else:
                 waiting.append(event)  # a group is made only when no stream takes the name
         session.commit()
+        self._known = True
         self._shown.update((name, dataset.length) for name, dataset in session.datasets.items())
         self.events[: len(events)] = waiting
 
@@ -231,7 +237,9 @@ class Checkpointer:
         self._journal.discard(generation)
 
     def _add_block(self, stream: StreamWriter, first: int, rows: int) -> Block:
-        return self._journal.add_block(stream.id, first, stream.kind.nbytes, rows=rows)
+        return self._journal.add_block(
+            stream.id, first, stream.kind.nbytes, rows=rows, carried=True
+        )
 
     def close(self) -> None:
         """Close the file."""

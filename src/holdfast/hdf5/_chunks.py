@@ -109,6 +109,23 @@ class Compression:
             return chunk
         return zlib.compress(chunk, 4 if self.level is None else self.level)
 
+    def decode(self, chunk: "bytes | memoryview", itemsize: int) -> "bytes | memoryview":
+        """Undo what `encode` does, for ``gzip``, shuffle and neither.
+
+        Raises
+        ------
+        ValueError
+            If the chunk is damaged.
+        """
+        try:
+            content = zlib.decompress(chunk) if self.name == "gzip" else chunk
+        except zlib.error as error:
+            raise ValueError(str(error)) from None
+        if not self.shuffle or itemsize == 1:
+            return content
+        array = np.frombuffer(content, np.uint8).reshape(itemsize, -1)
+        return bytes_of(np.ascontiguousarray(array.T))
+
     def describe(self) -> dict[str, Any]:
         """Return plain data that `parse` reads."""
         return {"compression": self.name, "level": self.level, "shuffle": self.shuffle}

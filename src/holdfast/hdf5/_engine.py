@@ -115,9 +115,13 @@ class Engine:
         return self._thread.submit(call).result()
 
     def check(self) -> None:
-        """Raise a `StateError` in a forked child, and when the file has been closed."""
+        """Raise a `StateError` in a forked child, and when the file is closed or being closed.
+
+        Being closed: a signal handler is let in by the locks, and a stream that it begins then
+        would have rows after everything was brought into the file.
+        """
         self.guard.check(f"file {self.path}")
-        if self.ended:
+        if self.ended or self._within_close:
             raise StateError(f"{self.path} is closed; open it again to append")
         if self.lost:
             raise StateError(self._what_happened)
@@ -153,9 +157,13 @@ class Engine:
 
     def sync(self) -> None:
         """Bring all rows to the disk; raises an ``OSError`` if it fails."""
+        self._place()
         self.journal.sync()
+
+    def _place(self) -> None:
+        """Bring the entry of the journal's folder, which may be new, to the disk."""
         if not self._placed:
-            fsync_path(self.path.parent)  # where the journal's folder is new, too
+            fsync_path(self.path.parent)
             self._placed = True
 
     def _checkpoint(self, *, final: bool) -> None:
@@ -219,8 +227,20 @@ class Engine:
         held = self.journal.held or any(is_held(stream.lock) for stream in streams)
         return not (held or self._thread.is_current)
 
-    def published(self) -> None:
-        """Bring rows to the disk at once if that was asked for."""
+    def publish(self, block: Block, count: int) -> None:
+        """Publish rows of a block, after they have reached the disk if every call is to."""
+        if not self.every_call:
+            block.publish(count)
+            return
+        try:
+            self._place()
+            self.journal.publish_durably(block, count)
+        except OSError as error:
+            what = f"{error.strerror} while a row was brought to the disk; it was not taken"
+            raise OSError(error.errno, what, str(self.path)) from error
+
+    def noted(self) -> None:
+        """Bring a line of the catalogue to the disk if every call is to."""
         if self.every_call:
             self.sync()
 

@@ -36,7 +36,9 @@ class AppendFile:
     mode : {"a", "w"}
         ``a`` appends to an existing file, ``w`` deletes it first.
     sync : {"background", "always"}
-        When rows reach the disk itself: within about a second, or before each call returns.
+        When rows reach the disk itself: within about a second, or before each call returns. Where
+        that fails ``always`` takes the row back: no reader has seen it, and the call can be made
+        again.
     interval : float
         Seconds between two checkpoints, after which other tools see the rows.
     journal_bytes : int
@@ -236,6 +238,7 @@ class AppendFile:
             self._names.check_owner(name)
             self._note(attribute_event(name, key, value))
             self._names.add_owner(name)
+            self._engine.noted()
 
     def declare(self, name: str, ndim: int, dtype: npt.DTypeLike) -> None:
         """Make an empty dataset, of which only the dimensions (the row axis counted) are known.
@@ -260,6 +263,7 @@ class AppendFile:
             self._names.check_dataset(name)
             if self._names.declare(name, ndim, kind):
                 self._note(declaration_event(name, ndim, kind))
+            self._engine.noted()
 
     def _note(self, event: dict[str, Any]) -> None:
         """Keep a line of the catalogue until it is in the file.

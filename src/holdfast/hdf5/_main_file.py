@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.errors import FormatError
+from holdfast.hdf5._chunks import Compression
 from holdfast.hdf5._commit import read_redo
-from holdfast.hdf5._dataset import kind_of
+from holdfast.hdf5._dataset import compression_of, kind_of
 from holdfast.hdf5._overlay import Overlay
 from holdfast.hdf5._rows import RowType, bytes_of
 from holdfast.hdf5._superblock import committed_size
@@ -78,6 +79,8 @@ class DatasetIndex:
         Chunks by their number along the row axis.
     properties : Any
         How the dataset was made, as HDF5 tells it, where it is not plain.
+    packed : Compression or None
+        How chunks of whole rows are compressed, where that can be undone without HDF5.
     """
 
     kind: RowType
@@ -87,6 +90,7 @@ class DatasetIndex:
     plain: bool = False
     tiles: dict[int, list[Tile]] = field(default_factory=dict)
     properties: Any = None
+    packed: Compression | None = None
 
     @property
     def settled(self) -> int:
@@ -123,7 +127,8 @@ class MainIndex:
             self._read_plain(index, out, start, stop)
             return out
         try:
-            self._read_filtered(index, out, start, stop)
+            if index.packed is None or not self._read_packed(index, index.packed, out, start):
+                self._read_filtered(index, out, start, stop)
         except (OSError, RuntimeError, ValueError) as error:
             raise FormatError(
                 f"a chunk of {name!r} in {self.path} cannot be decoded ({error}); restore the file "
@@ -155,6 +160,49 @@ class MainIndex:
             view = Overlay(self.file.descriptor, offset + len(part), self.patches)
             view.seek(offset)
             view.readinto(part)
+
+    def read_items(self, name: str, start: int, out: npt.NDArray[Any], first: int) -> None:
+        """Fill an array of rows with items from number `first` on, of a plain dataset."""
+        index = self.datasets[name]
+        size, count = out.itemsize, out.shape[1] * out.itemsize
+        target = bytes_of(out)
+        for row in range(len(out)):
+            number, within = divmod(start + row, index.step)
+            part = target[row * count : (row + 1) * count]
+            if number in index.tiles:
+                ((_, address, _, _),) = index.tiles[number]
+                self._fill(part, address + within * index.kind.nbytes + first * size)
+            else:
+                part[:] = bytes(count)  # never written
+
+    def _read_packed(
+        self, index: DatasetIndex, packed: Compression, out: npt.NDArray[Any], start: int
+    ) -> bool:
+        """Decode chunks of whole rows; tell whether that was possible."""
+        target, width, step = bytes_of(out), index.kind.nbytes, index.step
+        row, stop = start, start + len(out)
+        while row < stop:
+            number, within = divmod(row, step)
+            rows = min(step - within, stop - row)
+            part = target[(row - start) * width : (row - start + rows) * width]
+            tile = index.tiles.get(number)
+            if tile is not None and tile[0][3]:
+                return False  # a filter was left out for this chunk
+            part[:] = (
+                bytes(len(part))
+                if tile is None
+                else self._unpacked(index, packed, tile[0])[
+                    within * width : (within + rows) * width
+                ]
+            )
+            row += rows
+        return True
+
+    def _unpacked(self, index: DatasetIndex, packed: Compression, tile: Tile) -> memoryview:
+        _, address, size, _ = tile
+        content = bytearray(size)
+        self._fill(memoryview(content), address)
+        return memoryview(packed.decode(memoryview(content), index.kind.stored.itemsize))
 
     def _read_filtered(
         self, index: DatasetIndex, out: npt.NDArray[Any], start: int, stop: int
@@ -277,6 +325,9 @@ def _index_of(dataset: Any) -> DatasetIndex:
     index.plain = dataset.chunks[1:] == dataset.shape[1:] and not dataset._filters  # noqa: SLF001 - the only place h5py tells all filters
     if not index.plain:
         index.properties = dataset.id.get_create_plist().copy()
+        whole_rows = dataset.chunks[1:] == dataset.shape[1:]
+        if whole_rows and set(dataset._filters) <= {"gzip", "shuffle"}:  # noqa: SLF001 - likewise
+            index.packed = compression_of(dataset)
     if dataset.id.get_num_chunks():
 
         def chunk(info: Any) -> None:

@@ -1,6 +1,7 @@
 """`Session`: an append file's HDF5 side, used on the HDF5 thread only."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import Any
 import h5py
 
 from holdfast._sync import fsync_path
-from holdfast.errors import FormatError, IntegrityError, LockedError, StateError
+from holdfast.errors import (
+    AlreadyExistsError,
+    FormatError,
+    IntegrityError,
+    LockedError,
+    StateError,
+)
 from holdfast.hdf5._attributes import apply_event
 from holdfast.hdf5._chunks import Compression
 from holdfast.hdf5._commit import Committer
@@ -25,6 +32,9 @@ except ImportError:  # Windows
 fcntl: Any = _fcntl
 
 _LIBVER = ("earliest", "v108")
+
+_NO_LINKS = frozenset([errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK])
+"""Errors of file systems that have no hard links."""
 
 FRESH = "fresh.h5"
 """Name in the journal's folder of a file that is being written for the first time."""
@@ -64,7 +74,9 @@ class Session:
         self.datasets: dict[str, DatasetWriter] = {}
         exists = path.exists()
         self._fresh = None if exists else folder / FRESH
-        flags = os.O_RDWR | os.O_CLOEXEC | (0 if exists else os.O_CREAT | os.O_TRUNC)
+        if self._fresh is not None:  # not truncated: it may be a second name of a file
+            self._fresh.unlink(missing_ok=True)
+        flags = os.O_RDWR | os.O_CLOEXEC | (0 if exists else os.O_CREAT | os.O_EXCL)
         self._descriptor = os.open(self._fresh or path, flags, 0o666)
         try:
             self._lock()
@@ -76,6 +88,11 @@ class Session:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def named(self) -> bool:
+        """Whether the file has its name."""
+        return self._fresh is None
 
     def _open(self, mode: str) -> h5py.File:
         try:
@@ -143,7 +160,7 @@ class Session:
         os.fsync(self._descriptor)
         if self._fresh is not None:
             self._check()  # the writes above may have taken long
-            os.rename(self._fresh, self.path)
+            _name(self._fresh, self.path)
             self._fresh = None
         fsync_path(self.path.parent)
         self.overlay.settle()
@@ -161,13 +178,44 @@ class Session:
             self._committer.close()
             self._committer = None
         if self._fresh is not None:
-            with contextlib.suppress(OSError, StateError):  # the next session truncates it
+            with contextlib.suppress(OSError, StateError):  # the next session removes it
                 self._check()
                 self._fresh.unlink()
             self._fresh = None
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+
+def _name(fresh: Path, path: Path) -> None:
+    """Give a new file its name, unless that is taken: a rename would replace what has it.
+
+    Raises
+    ------
+    AlreadyExistsError
+        If it is taken.
+    """
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        raise another_made(path) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise another_made(path) from None
+        os.rename(fresh, path)
+    else:
+        with contextlib.suppress(OSError):  # it goes with the journal
+            fresh.unlink()
+
+
+def another_made(path: Path) -> AlreadyExistsError:
+    """Return the error for a file that somebody else has made where ours is to be."""
+    return AlreadyExistsError(
+        f"{path} was made by another program while this one appended to a new file of that name; "
+        "move it away and close again, or recover later: all rows are in the journal"
+    )
 
 
 def _is_readable(path: Path) -> bool:

@@ -32,6 +32,10 @@ PATIENCE = 30.0
 """Seconds to try for a moment at which no commit is being applied."""
 
 
+READ_AT_ONCE = 8 << 20
+"""Bytes of whole rows that are read at once where only some items of them are wanted."""
+
+
 class AppendReader:
     """Reads an append file, live or not, without a lock and without writing.
 
@@ -226,6 +230,34 @@ class AppendReader:
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty((0, *kind.shape), kind.dtype)
+
+    def read_items(
+        self, name: str, start: int, stop: int, first: int, count: int
+    ) -> npt.NDArray[Any]:
+        """Read some items of each row: `count` from number `first` on, counted in C order.
+
+        Of rows that are in the file as they are, nothing else is read.
+
+        Raises
+        ------
+        NotFoundError, FormatError, LockedError
+            As `read`.
+        """
+        kind = self.kind(name)
+        out = np.empty((stop - start, count), kind.dtype)
+        index = self._main.datasets.get(name)
+        plain = index is not None and index.plain and kind.dtype == index.kind.dtype
+        row = start
+        if plain and index is not None and index.settled > start:
+            row = min(index.settled, stop)
+            self._main.read_items(name, start, out[: row - start], first)
+        several = max(READ_AT_ONCE // max(kind.nbytes, 1), 1)
+        while row < stop:
+            end = min(row + several, stop)
+            rows = self.read(name, row, end).reshape(end - row, -1)
+            out[row - start : end - start] = rows[:, first : first + count]
+            row = end
+        return out
 
     def _from_file(self, name: str, kind: RowType, start: int, stop: int) -> npt.NDArray[Any]:
         """Read rows from the file; those that are not in full chunks only if nothing has changed.

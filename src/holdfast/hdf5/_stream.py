@@ -62,8 +62,8 @@ class BlockSource(Protocol):
     def wait_for_room(self) -> None:
         """Return when the journal has room again; no lock is held."""
 
-    def published(self) -> None:
-        """Take notice that rows were published; they reach the disk now if every call is to."""
+    def publish(self, block: Block, count: int) -> None:
+        """Publish rows of a block; they reach the disk before if every call is to."""
 
 
 class StreamWriter:
@@ -176,7 +176,6 @@ class StreamWriter:
                     take(self.blocks[-1])
             finally:
                 self._busy = False
-        self.source.published()
 
     def _put(self, array: npt.NDArray[Any]) -> None:
         if self._paused:
@@ -189,7 +188,7 @@ class StreamWriter:
                 block = self.new_block(len(array) - done)
             rows = min(block.capacity - block.count, len(array) - done)
             block.write(block.count, content[done * width : (done + rows) * width])
-            block.publish(block.count + rows)
+            self.source.publish(block, block.count + rows)
             done += rows
 
     def new_block(self, rows: int = 1) -> Block:

@@ -5,7 +5,7 @@ What is in the files and why stands in ``design/006-journal.md``.
 
 from holdfast.journal._block import Block
 from holdfast.journal._format import PAGE, generation_number, journal_folder, unpack_generation
-from holdfast.journal._generation import MAPPED_ROW_BYTES
+from holdfast.journal._generation import MAPPED_ROW_BYTES, can_map
 from holdfast.journal._lock import WriterLock, writer_lives
 from holdfast.journal._reader import Journal, read_journal
 from holdfast.journal._segment import Segment
@@ -19,6 +19,7 @@ __all__ = [
     "JournalWriter",
     "Segment",
     "WriterLock",
+    "can_map",
     "generation_number",
     "is_held",
     "journal_folder",

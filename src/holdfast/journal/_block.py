@@ -2,10 +2,19 @@
 
 import contextlib
 import os
+from typing import Any
 
 import xxhash
 
-from holdfast.journal._format import COUNT_AT, HEADER_BYTES, MARKS_AT, BlockHeader, pack_mark
+from holdfast.journal._format import (
+    AHEAD,
+    COUNT_AT,
+    HEADER_BYTES,
+    MARKS_AT,
+    PAGE,
+    BlockHeader,
+    pack_mark,
+)
 
 _WORD = 8
 _PIECE = 1 << 20
@@ -38,11 +47,14 @@ class Block:
     """
 
     __slots__ = (
+        "_before",
         "_count",
         "_descriptor",
         "_hash",
         "_hashed",
+        "_marks",
         "_offset",
+        "_pending",
         "_slot",
         "_view",
         "capacity",
@@ -67,6 +79,8 @@ class Block:
         self._descriptor, self._offset = descriptor, offset
         self._hash = xxhash.xxh3_64()
         self._hashed = self._slot = 0
+        self._marks, self._pending = [(0, 0), (0, 0)], False
+        self._before: tuple[Any, int, int, tuple[int, int], bool] | None = None
         self._view = view
         self.counter: memoryview | None = None
         self.rows: memoryview | None = None
@@ -88,6 +102,8 @@ class Block:
         OSError
             If the disk fails.
         """
+        if row < self._hashed:
+            self.take_back()  # an interrupt has kept from it who marked this row
         start = row * self.row_bytes
         if self.rows is not None:
             self.rows[start : start + len(content)] = content
@@ -109,24 +125,50 @@ class Block:
             return self.rows[low:high]
         return os.pread(self._descriptor, high - low, self._offset + HEADER_BYTES + low)
 
-    def mark(self) -> bool:
+    def mark(self, count: int | None = None) -> bool:
         """Write the count and the hash of the rows into the sync mark that is not known durable.
+
+        Parameters
+        ----------
+        count : int, optional
+            Rows that are stored, if they are to reach the disk before they are published.
+            Then `publish` or `take_back` follows.
 
         Returns
         -------
         bool
             Whether anything had changed since the last mark.
         """
-        count = self.count
-        if count == self._hashed:
+        ahead = count is not None
+        count = self.count if count is None else count
+        if count <= self._hashed:
             return False
         digest = self._hash.copy()  # so that an interrupted call leaves the hash as it was
         step = max(_PIECE // max(self.row_bytes, 1), 1)
         for row in range(self._hashed, count, step):
             digest.update(self.read(row, min(row + step, count)))
-        self._store_mark(MARKS_AT[self._slot], count, digest.intdigest())
-        self._hash, self._hashed = digest, count
+        if ahead:
+            mark = self._marks[self._slot]
+            self._before = self._hash, self._hashed, self._slot, mark, self._pending
+        self._marks[self._slot] = count | (AHEAD if ahead else 0), digest.intdigest()
+        self._store_mark(MARKS_AT[self._slot], *self._marks[self._slot])
+        self._hash, self._hashed, self._pending = digest, count, True
         return True
+
+    def take_back(self) -> None:
+        """Make the marks what they were before rows were marked that are not to be published.
+
+        Raises
+        ------
+        OSError
+            If the disk fails; nothing can be stored until a later call succeeds.
+        """
+        if self._before is None or self.count >= self._hashed:
+            return
+        *before, slot, mark, pending = self._before
+        self._store_mark(MARKS_AT[slot], *mark)
+        self._hash, self._hashed = before
+        self._slot, self._marks[slot], self._pending = slot, mark, pending
 
     def _store_mark(self, at: int, count: int, digest: int) -> None:
         if self._view is None:
@@ -140,7 +182,22 @@ class Block:
 
     def mark_is_durable(self) -> None:
         """Let the next mark spare the last one, which a sync has brought to the disk."""
-        self._slot ^= 1
+        if self._pending:
+            self._slot, self._pending = self._slot ^ 1, False
+
+    def dirty(self) -> None:
+        """Make the system write every page again whose rows no sync has brought to the disk.
+
+        After a failed sync it may take pages for written that are not. Touched are bytes that never
+        change: of the header, and of published rows.
+        """
+        durable = min(count & ~AHEAD for count, _ in self._marks)
+        start = HEADER_BYTES + durable * self.row_bytes
+        stop = HEADER_BYTES + self.count * self.row_bytes
+        for at in (0, *range(start, stop, PAGE), stop - 1):
+            if at < COUNT_AT or start <= at < stop:
+                byte = os.pread(self._descriptor, 1, self._offset + at)
+                write_at(self._descriptor, byte, self._offset + at)
 
     def release(self) -> None:
         """Let go of the mapping; nothing may be stored afterwards."""

@@ -2,7 +2,7 @@
 
 import xxhash
 
-from holdfast.journal._format import HEADER_BYTES, BlockHeader
+from holdfast.journal._format import AHEAD, HEADER_BYTES, BlockHeader
 from holdfast.journal._segment import GenerationFile
 
 _PIECE = 1 << 20
@@ -20,7 +20,7 @@ def synced_count(file: GenerationFile, offset: int, block: BlockHeader) -> int:
     block : BlockHeader
         Its header.
     """
-    return max(_fitting(file, offset, block), default=0)
+    return max((count & ~AHEAD for count in _fitting(file, offset, block)), default=0)
 
 
 def checked_count(file: GenerationFile, offset: int, block: BlockHeader) -> tuple[int, str]:
@@ -38,22 +38,23 @@ def checked_count(file: GenerationFile, offset: int, block: BlockHeader) -> tupl
     """
     marked = [count for count, _ in block.marks if count]
     fitting = _fitting(file, offset, block)
-    proven = max(fitting, default=0)
+    proven = max((count & ~AHEAD for count in fitting), default=0)
     if len(fitting) < len(marked):
         return proven, f"rows do not fit their checksum and are left out from {proven} on"
     if block.count > min(block.capacity, _rows_within(file, offset, block)):
         return proven, f"its file is cut or its count wrong; rows are left out from {proven} on"
-    if block.count < proven:
+    if block.count < proven and proven | AHEAD not in fitting:
         return proven, f"its count is {block.count}, and {proven} rows had been synced"
-    return block.count, ""
+    return max(block.count, proven), ""
 
 
 def _fitting(file: GenerationFile, offset: int, block: BlockHeader) -> list[int]:
-    """Return the counts of the sync marks that fit the rows."""
+    """Return the counts of the sync marks that fit the rows, as they stand there."""
     room = min(block.capacity, _rows_within(file, offset, block))
     digest, done, fitting = xxhash.xxh3_64(), 0, []
     step = max(_PIECE // max(block.row_bytes, 1), 1)
-    for count, check in sorted(block.marks):
+    for marked, check in sorted(block.marks, key=lambda mark: mark[0] & ~AHEAD):
+        count = marked & ~AHEAD
         if not 0 < count <= room:
             continue
         for row in range(done, count, step):
@@ -62,7 +63,7 @@ def _fitting(file: GenerationFile, offset: int, block: BlockHeader) -> list[int]
             digest.update(file.read(start, rows * block.row_bytes))
         done = count
         if digest.intdigest() == check:
-            fitting.append(count)
+            fitting.append(marked)
     return fitting
 
 

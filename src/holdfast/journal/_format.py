@@ -25,6 +25,8 @@ END_AT: Final = 128
 HEADER_BYTES: Final = 128
 COUNT_AT: Final = 8
 MARKS_AT: Final = (64, 80)
+AHEAD: Final = 1 << 63
+"""Added to the count of a mark whose rows were to be on the disk before they were published."""
 _FIELDS_AT, _CHECK_AT = 16, 56
 
 CATALOGUE: Final = 0
@@ -119,7 +121,7 @@ class BlockHeader:
     count : int
         Rows published; nothing protects it, so that it may exceed the capacity when damaged.
     marks : tuple of (int, int)
-        Counts and hashes of the two sync marks; a count of 0 means none.
+        Counts, `AHEAD` added or not, and hashes of the two sync marks; a count of 0 means none.
     """
 
     stream: int

@@ -62,6 +62,11 @@ class Generation:
     mapped : bool
         Whether blocks are mapped, else written with ``pwrite``.
 
+    Attributes
+    ----------
+    carried : int
+        Bytes of what an earlier generation held, too.
+
     Raises
     ------
     OSError
@@ -73,13 +78,12 @@ class Generation:
         self.path = folder / generation_name(number)
         self.blocks: list[Block] = []
         self._mapped = mapped
-        self._descriptor = os.open(
-            self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
-        )
-        self._end = PAGE
+        self._descriptor = self._make()
+        self._end = self.carried = PAGE
         self._allocated = 0
         self._nonce = int.from_bytes(os.urandom(8), "little")
         self._unsynced: list[Block] = []
+        self._failed = False
         self._windows: list[tuple[int, mmap.mmap]] = []
         try:
             self._allocate(PAGE + SMALLEST_BLOCK)
@@ -89,6 +93,14 @@ class Generation:
         except BaseException:
             self.remove()
             raise
+
+    def _make(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(self.path, flags, 0o666)
+        except FileExistsError:
+            self.path.unlink()  # it was begun in vain, and could not be removed then
+            return os.open(self.path, flags, 0o666)
 
     def _tell_end(self, end: int) -> None:
         write_at(self._descriptor, pack_end(end), END_AT)
@@ -173,8 +185,13 @@ class Generation:
                 return
         os.ftruncate(self._descriptor, end)  # a full disk is met by the write of a row
 
-    def sync(self) -> None:
+    def sync(self, ahead: tuple[Block, int] | None = None) -> None:
         """Mark what is published, and bring it to the disk.
+
+        Parameters
+        ----------
+        ahead : (Block, int), optional
+            A block, and how many of its rows are to be marked before they are published.
 
         Raises
         ------
@@ -182,14 +199,24 @@ class Generation:
             If the disk fails.
         """
         for block in list(self.blocks):
-            if block.mark() and block not in self._unsynced:
+            count = ahead[1] if ahead is not None and block is ahead[0] else None
+            if block.mark(count) and block not in self._unsynced:
                 self._unsynced.append(block)
         if not self._unsynced:
             return
-        os.fsync(self._descriptor)  # where it fails the blocks stay listed, and the next call tries
+        if self._failed:
+            self._dirty()
+        self._failed = True  # where it fails the blocks stay listed, and the next call tries
+        os.fsync(self._descriptor)
+        self._failed = False
         for block in self._unsynced:
             block.mark_is_durable()
         self._unsynced.clear()
+
+    def _dirty(self) -> None:
+        write_at(self._descriptor, os.pread(self._descriptor, END_AT, 0), 0)
+        for block in list(self.blocks):
+            block.dirty()
 
     def close(self) -> None:
         """Let go of the file, which stays on disk."""

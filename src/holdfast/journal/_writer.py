@@ -70,9 +70,14 @@ class JournalWriter:
 
     @property
     def size(self) -> int:
-        """Bytes on disk that the journal's blocks take."""
+        """Bytes that the journal's blocks take since it was given up last.
+
+        What was carried over is not counted, nor as much again: else hundreds of streams, each with
+        rows that do not fill a chunk yet, would be given up and copied for every new block.
+        """
         with self._mutex:
-            return sum(g.size for g in [*self._old, self._current])
+            grown = sum(g.size - 2 * g.carried for g in [*self._old, self._current])
+            return max(grown, 0)
 
     @property
     def generation(self) -> int:
@@ -144,6 +149,7 @@ class JournalWriter:
         *,
         previous: Block | None = None,
         rows: int = 1,
+        carried: bool = False,
     ) -> Block:
         """Add a block to a stream in the current generation.
 
@@ -159,6 +165,8 @@ class JournalWriter:
             The stream's block before; the new one is four times as large, up to 1 MiB.
         rows : int
             How many rows it must hold at least.
+        carried : bool
+            Whether it is for rows of a generation that is given up.
 
         Raises
         ------
@@ -172,9 +180,11 @@ class JournalWriter:
         with self._mutex:
             self._enter()
             self._busy = True
+            before = self._current.size
             try:
                 return self._add_block(stream, first, row_bytes, rows, larger)
             finally:
+                self._current.carried += self._current.size - before if carried else 0
                 self._busy = False
 
     def _add_block(self, stream: int, first: int, row_bytes: int, rows: int, larger: int) -> Block:
@@ -208,6 +218,7 @@ class JournalWriter:
         try:
             for stream, definition in self._definitions.items():
                 self._add_line({"define": stream, **definition})
+            fresh.carried = fresh.size
             self._old.append(before)
         except BaseException:
             self._current, self._catalogue = before, catalogue
@@ -236,24 +247,53 @@ class JournalWriter:
         OSError
             If the disk fails.
         """
+        self._sync_alone(None)
+
+    def publish_durably(self, block: Block, count: int) -> None:
+        """Bring stored rows to the disk, with everything published, and then publish them.
+
+        Parameters
+        ----------
+        block : Block
+            Where they are.
+        count : int
+            How many rows it has with them.
+
+        Raises
+        ------
+        OSError
+            If the disk fails; the rows are not published, and others can be stored in their place.
+        """
+        self._sync_alone((block, count))
+
+    def _sync_alone(self, ahead: tuple[Block, int] | None) -> None:
         with self._sync_lock:  # not the mutex: a new block must not wait for the disk
             if self._syncing:
                 raise StateError(
                     f"{self.folder} was being synced when a signal handler or a finaliser did so; "
-                    "what it wrote is kept and reaches the disk with the next sync"
+                    "set a flag there and append in the program's own course"
                 )
             self._syncing = True
             try:
-                self._sync()
+                self._sync(ahead)
             finally:
                 self._syncing = False
 
-    def _sync(self) -> None:
+    def _sync(self, ahead: tuple[Block, int] | None) -> None:
         with self._mutex:
             generations = [*self._old, self._current]
-        for generation in generations:
-            generation.sync()
-        fsync_path(self.folder)
+        try:
+            for generation in generations:
+                generation.sync(ahead)
+            fsync_path(self.folder)
+            if ahead is not None:
+                block, count = ahead
+                block.publish(count)
+        except BaseException:
+            if ahead is not None:
+                with contextlib.suppress(OSError):  # storing the next row tries again
+                    ahead[0].take_back()
+            raise
 
     def close(self, *, keep: bool, others: Iterable[str] = ()) -> None:
         """End the journal.

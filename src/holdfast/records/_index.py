@@ -152,7 +152,12 @@ class LineIndex:
             while piece := file.read(max(_BLOCK, len(rest))):
                 content = rest + piece
                 if self._unended and not rest:
-                    content = self._end_last_row(content)
+                    if content[:1] != b"\n":
+                        self._begin_anew()  # the row was taken back, and another stands there
+                        return
+                    self._unended = False
+                    self._end += 1
+                    content = content[1:]
                 cut = content.rfind(b"\n") + 1
                 for line in content[:cut].split(b"\n")[:-1]:
                     self._add(line)
@@ -160,13 +165,11 @@ class LineIndex:
                 rest = content[cut:]
         self._seen = self._end + len(rest)
 
-    def _end_last_row(self, content: bytes) -> bytes:
-        """Pass over the line end of a row that was taken without."""
-        self._unended = False
-        if content[:1] != b"\n":
-            return content
-        self._end += 1
-        return content[1:]
+    def _begin_anew(self) -> None:
+        identity = self._file
+        self._reset()
+        self._file = identity
+        self._take_lines()
 
     def _add(self, line: bytes) -> None:
         self._lines += 1

@@ -5,12 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from holdfast.query import Column, Combine, Compare, Constant, check_columns, parse, predicate
-from holdfast.records._arrow import arrow_table
 from holdfast.records._index import LineIndex
-from holdfast.records._line import TIMESTAMP
-from holdfast.records._pandas import data_frame
-from holdfast.records._printed import PrintedTable
+from holdfast.records._line import TIMESTAMP, instant
+from holdfast.tables import PrintedTable, arrow_table, data_frame, selection
 
 Row = dict[str, Any]
 
@@ -106,15 +103,7 @@ class Records(Sequence[Row]):
         InvalidInputError
             If the expression cannot be read or no row has a column of it.
         """
-        parts = [parse(where)] if where is not None else []
-        for name, value in equals.items():
-            op = "is" if value is None else "=="
-            parts.append(Compare(op, Column(name), Constant(value)))
-        node = Combine("and", tuple(parts))
-        columns = self.columns
-        if columns:
-            check_columns(node, columns)
-        return list(filter(predicate(node), self))
+        return list(filter(selection(where, equals, self.columns), self))
 
     def follow(
         self, ended: Callable[[], bool] | None = None, *, poll: float = 0.1
@@ -153,6 +142,13 @@ class Records(Sequence[Row]):
         rows = self._index.all_rows()
         return {name: [row.get(name) for row in rows] for name in self.columns}
 
+    def _timed(self) -> dict[str, list[Any]]:
+        """Return the values by column, the time of saving as a datetime."""
+        columns = self.to_dict()
+        if times := columns.get(TIMESTAMP):
+            columns[TIMESTAMP] = [None if time is None else instant(time) for time in times]
+        return columns
+
     def as_table(self, most: int | None = 100) -> PrintedTable:
         """Return the rows as a table to be printed, under a header.
 
@@ -162,17 +158,7 @@ class Records(Sequence[Row]):
             How many rows it shows; of a longer table the first and the last, and between them how
             many were left out. None shows all.
         """
-        columns, count = self.columns, len(self)
-        head, tail = count, 0
-        if most is not None and count > most:
-            head, tail = most - most // 2, most // 2
-        return PrintedTable(
-            title=self.path.stem,
-            columns=tuple(columns),
-            head=tuple(self[:head]),
-            tail=tuple(self[count - tail : count]),
-            left_out=count - head - tail,
-        )
+        return PrintedTable.of(self.path.stem, self.columns, self, most)
 
     def to_pandas(self) -> Any:
         """Return a pandas ``DataFrame``, its ``timestamp`` as time with time zone UTC.
@@ -184,7 +170,7 @@ class Records(Sequence[Row]):
         MissingDependencyError
             If pandas is not installed.
         """
-        return data_frame(self.to_dict())
+        return data_frame(self._timed())
 
     def to_arrow(self) -> Any:
         """Return a pyarrow ``Table``, its ``timestamp`` in microseconds of UTC.
@@ -197,7 +183,7 @@ class Records(Sequence[Row]):
         MissingDependencyError
             If pyarrow is not installed.
         """
-        return arrow_table(self.to_dict())
+        return arrow_table(self._timed())
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Give the rows to any library that speaks the Arrow PyCapsule interface."""

@@ -36,6 +36,7 @@ class RecordWriter:
         self.path = path
         self._where = f"record {path.stem!r}"
         self._durability = durability
+        self._durably, self._placed = durability.mode == "always", False
         self._guard = ForkGuard()
         self._file = AppendedFile(path)
 
@@ -60,7 +61,8 @@ class RecordWriter:
         StateError
             In a forked child.
         OSError
-            If the disk is full; nothing of the row is then in the file, and later rows go on.
+            If the disk is full, or fails to keep the row with ``sync="always"``; nothing of the row
+            is then in the file, and later rows go on.
         """
         row = {**(values or {}), **more}
         if row:
@@ -76,8 +78,9 @@ class RecordWriter:
         with self._file.lock:
             if not self._file.is_open:
                 self._open()
-            self._file.append(stamp(line))
-        self._durability.changed(self.path)
+            self._file.append(stamp(line), durably=self._durably)
+        if not self._durably:
+            self._durability.changed(self.path)
 
     def close(self) -> None:
         """Close the file; later rows open it anew, each for itself."""
@@ -85,12 +88,13 @@ class RecordWriter:
             self._file.close()
 
     def _open(self) -> None:
-        new = not self.path.exists()
-        if new:
-            make_folder(self.path.parent, self._durability)
+        folder = self.path.parent
+        make_folder(folder, self._durability)
         self._file.open()
-        if new:
+        if not self._placed:  # also where a call that failed made the file, or the folder
+            self._durability.renamed(folder)
             self._durability.renamed(self.path)
+            self._placed = True
 
     def __repr__(self) -> str:
         return f"RecordWriter({str(self.path)!r})"

@@ -14,8 +14,12 @@ from holdfast._sync import Durability
 from holdfast.errors import StateError
 from holdfast.records import Record, RecordWriter, record_file
 from holdfast.run._layout import DATA, RECORDS, STREAMS
+from holdfast.run._messages import MessagePutting
+from holdfast.run._trajectories import open_trajectory
 
 if TYPE_CHECKING:
+    from holdfast.acquisition import DataLogger
+    from holdfast.fields import FileStorage
     from holdfast.streams import Streams
 
 
@@ -43,6 +47,8 @@ class Rows:
         self._lock = threading.RLock()
         self._streams: Streams | None = None
         self._records: dict[str, RecordWriter] = {}
+        self._messages = MessagePutting(path)
+        self._trajectories: dict[str, FileStorage] = {}
         self._ended = False
         self.appenders: dict[str, Callable[[Any], None]] = {}
 
@@ -80,6 +86,36 @@ class Rows:
                 self._records[scope] = RecordWriter(path, self._durability, self._refuse_after_end)
             return self._records[scope]
 
+    def trajectory(self, name: str, options: dict[str, Any]) -> "FileStorage":
+        """Return the storage of a trajectory, opened by the first call or by one with options.
+
+        Raises
+        ------
+        StateError
+            If the run has ended.
+        """
+        with self._lock:
+            self._refuse_after_end()
+            known = self._trajectories.get(name)
+            if known is None or options:
+                if known is not None:
+                    known.close()
+                found = open_trajectory(self._path, name, self._durability, options)
+                self._trajectories[name] = found
+            return self._trajectories[name]
+
+    def messages(self) -> "DataLogger":
+        """Return the run's logger of messages, started by the first call.
+
+        Raises
+        ------
+        StateError
+            If the run has ended.
+        """
+        with self._lock:
+            self._refuse_after_end()
+            return self._messages.logger()
+
     def _refuse_after_end(self) -> None:
         if self._ended:
             raise StateError(
@@ -106,6 +142,9 @@ class Rows:
                     self._streams.close()
                 for writer in self._records.values():
                     writer.close()
+                self._messages.stop()
+                for storage in self._trajectories.values():
+                    storage.close()
             except BaseException:
                 self._ended = final
                 raise
@@ -195,6 +234,21 @@ class Appends(ABC):
         self._check()
         self._rows.streams().set_attributes(name, **attributes)
 
+    def messages(self) -> "DataLogger":
+        """Return the logger of the run's messages, in ``messages/``; it runs until the run ends.
+
+        Hand its ``producer`` or ``input_queue`` to other processes, which put into the same run.
+
+        Raises
+        ------
+        OSError
+            If the logger process cannot be started.
+        StateError
+            If the run has ended, or this is a forked child.
+        """
+        self._check()
+        return self._rows.messages()
+
     def record(self, scope: str = "default", /, **values: Any) -> Record:
         """Return a new row of a table, ``records/<scope>.jsonl``; save it if values are given.
 
@@ -225,3 +279,24 @@ class Appends(ABC):
             row.update(values)
             row.save()
         return row
+
+    def trajectory(self, name: str, /, **options: Any) -> "FileStorage":
+        """Return the storage of fields over time in ``data/<name>.h5``, which the run closes.
+
+        Parameters
+        ----------
+        name : str
+            Name of the trajectory.
+        **options
+            As `holdfast.FileStorage` takes them. It is continued if it is there already, unless
+            ``write_mode`` says otherwise.
+
+        Raises
+        ------
+        InvalidInputError
+            If the name or an option cannot be.
+        StateError
+            If the run has ended, or this is a forked child.
+        """
+        self._check()
+        return self._rows.trajectory(name, options)

@@ -83,7 +83,7 @@ def replace_run(path: Path, files: Mapping[str, bytes], durability: Durability) 
         create_run(path, files, durability)
         return
     _refuse_running(path)
-    with _alone(path):
+    with alone(path):
         _refuse_running(path)  # whoever was faster may have begun a run here meanwhile
         old = temporary_beside(path)
         with contextlib.suppress(FileNotFoundError):  # one who replaced it was killed
@@ -107,7 +107,7 @@ def _remove_if_empty(path: Path) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     """Keep other processes from replacing or retrying runs of the same folder.
 
     The lock lies beside the runs: one within a run would be moved away with it.
@@ -175,7 +175,7 @@ def retry_run(
     """
     expected = _ended_attempt(path)
     fresh = files(expected + 1)
-    with _alone(path):
+    with alone(path):
         number = _ended_attempt(path)
         if number != expected:
             fresh = files(number + 1)

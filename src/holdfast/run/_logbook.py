@@ -2,35 +2,34 @@
 
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from holdfast._atomic import make_folder, replacing
 from holdfast._names import inside, safe_component, safe_name
 from holdfast._plain import dump_json, fields_as_value, fields_to_plain, from_plain
 from holdfast._sync import Durability, SyncMode, fsync_path
-from holdfast.errors import HoldfastError, StateError
+from holdfast.errors import HoldfastError
 from holdfast.run._appends import Appends, Rows
-from holdfast.run._environment import git_diff, packages
-from holdfast.run._failure import SIGTERM_REASON, reason_of, require_main_thread, traceback_of
+from holdfast.run._ending import Endings
+from holdfast.run._environment import git_diff
+from holdfast.run._failure import reason_of, require_main_thread, traceback_of
 from holdfast.run._layout import ARTIFACTS, DATA, LOG, METADATA, PARAMS, PLOTS, PREFIX, file_of
 from holdfast.run._log import LogLine, make_line
-from holdfast.run._metadata import Status, check_fields, first_metadata, now, read_metadata
+from holdfast.run._metadata import check_fields, first_metadata, read_metadata
 from holdfast.run._notes import Notes
-from holdfast.run._params import dump_params, params_to_plain
+from holdfast.run._params import dump_params, load_params, params_to_plain
 from holdfast.run._reader import LogReader
 from holdfast.run._saves import Saves
-from holdfast.run._session import begin
+from holdfast.run._session import How, begin, resume
 from holdfast.run._summary import glance
 
 
-class Logbook(Saves, Appends, Notes):
+class Logbook(Saves, Appends, Notes, Endings):
     """Writes one run into a directory of its own, ``<base_dir>/log_<run_id>``.
 
     As a context manager it marks the run complete at the end, or failed with the traceback when the
@@ -106,18 +105,13 @@ class Logbook(Saves, Appends, Notes):
     ) -> None:
         if handle_sigterm:
             require_main_thread()
-        self.run_id = safe_component(str(run_id), "run id", suffix=PREFIX)
-        self.path = Path(os.path.abspath(base_dir)) / f"{PREFIX}{self.run_id}"
-        self._durability = Durability(sync)
-        self._lock = threading.RLock()
-        self._callback = callback
-        self._began = time.monotonic()
-        self._params = params_to_plain(params)
-        self._terminating = False
+        run_id = safe_component(str(run_id), "run id", suffix=PREFIX)
+        path = Path(os.path.abspath(base_dir)) / f"{PREFIX}{run_id}"
+        self._set_up(run_id, path, params, callback, sync, stream_options)
         self._session = begin(
-            self.path, self._first_files, self._durability, overwrite=overwrite, retry=retry
+            path, self._first_files, self._durability, overwrite=overwrite, retry=retry
         )
-        self._rows.stream_options.update(stream_options or {})
+        self._rows.stream_options.update(self._stream_options)
         try:
             self._equip(
                 preallocate=preallocate,
@@ -130,8 +124,49 @@ class Logbook(Saves, Appends, Notes):
                 self._fail(reason_of(error), traceback_of(error))
             raise
 
+    def _set_up(
+        self,
+        run_id: str,
+        path: Path,
+        params: Any,
+        callback: "Callable[[Logbook], object] | None",
+        sync: SyncMode,
+        stream_options: Mapping[str, Any] | None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.run_id, self.path = run_id, path
+        self._durability = Durability(sync)
+        self._lock = threading.RLock()
+        self._callback = callback
+        self._began = time.monotonic()
+        self._params = params_to_plain(params)
+        self._fields = fields_to_plain(fields or {}, "metadata")
+        self._stream_options = dict(stream_options or {})
+        self._terminating = False
+
+    def _set_up_at(
+        self,
+        path: Path,
+        how: How,
+        params: Any,
+        fields: Mapping[str, Any],
+        *,
+        sync: SyncMode,
+        stream_options: Mapping[str, Any] | None,
+    ) -> None:
+        """Begin a run in a folder of any name, instead of ``__init__``; see `open_run`."""
+        self._set_up(path.name, path, params, None, sync, stream_options, fields)
+        if how == "resume":
+            self._session, self._meta = resume(path, self._fields, self._durability)
+            self._params = params_to_plain(load_params(path))
+        else:
+            self._session = begin(
+                path, self._first_files, self._durability, overwrite=False, retry=how == "retry"
+            )
+        self._rows.stream_options.update(self._stream_options)
+
     def _first_files(self, attempt: int) -> dict[str, bytes]:
-        self._meta = first_metadata(self.run_id, attempt)
+        self._meta = first_metadata(self.run_id, attempt) | self._fields
         line = f"{make_line(f'run {self.run_id} started', 'INFO')}\n"
         files = {METADATA: dump_json(self._meta), LOG: line.encode("utf-8", "backslashreplace")}
         if self._params:
@@ -159,6 +194,11 @@ class Logbook(Saves, Appends, Notes):
     def status(self) -> str:
         """The status that stands in ``metadata.json``: initialized, complete or failed."""
         return str(read_metadata(self.path)["status"])
+
+    @property
+    def resumed(self) -> bool:
+        """Whether this attempt was interrupted, and goes on with the files it left."""
+        return "resumed_at" in self._meta
 
     @property
     def elapsed(self) -> float:
@@ -259,7 +299,7 @@ class Logbook(Saves, Appends, Notes):
         InvalidInputError
             If a value cannot be stored, or the field is one that the run itself writes.
         """
-        check_fields(fields)
+        check_fields(fields, self._fields)
         plain = fields_to_plain(fields, "metadata")
         with self._writing():
             self._save_meta(self._meta | plain)
@@ -294,96 +334,6 @@ class Logbook(Saves, Appends, Notes):
             # old file stays.
             file.flush()
             self._session.write(make_line(f"saved {relative} {detail}".rstrip(), "INFO"))
-
-    # The end of a run
-
-    def mark_complete(self) -> None:
-        """Mark the run complete.
-
-        Raises
-        ------
-        OSError
-            If the disk is full; the run is then unmarked, and the call can be repeated.
-        """
-        self._mark("complete", "run complete", {})
-
-    def mark_failed(self, reason: str = "") -> None:
-        """Mark the run failed, with the traceback of the exception that is being handled, if any.
-
-        Parameters
-        ----------
-        reason : str
-            What ``failure_reason`` will say.
-        """
-        self._fail(str(reason), traceback_of(sys.exception()))
-
-    def _fail(self, reason: str, trace: str | None) -> None:
-        fields = {"failure_reason": reason} | ({"failure_traceback": trace} if trace else {})
-        self._mark("failed", f"run failed: {reason}" + (f"\n{trace}" if trace else ""), fields)
-
-    def _mark(self, status: Status, message: str, fields: dict[str, Any]) -> None:
-        self._session.check_owner()
-        with self._lock, self._session.hold():
-            unclosed = self._close_rows(status)
-            earlier = ("failure_reason", "failure_traceback")
-            kept = {k: v for k, v in self._meta.items() if k not in earlier}
-            ended = {
-                "status": status,
-                "end_time": now(),
-                "runtime_sec": time.monotonic() - self._began,
-                "environment": kept["environment"] | {"packages": packages()},
-            }
-            level = "INFO" if status == "complete" else "ERROR"
-            self._save_meta(kept | ended | fields, make_line(message, level))
-            self._session.release()
-        if self._callback is not None:
-            self._callback(self)
-        if unclosed is not None:
-            raise unclosed
-        self._durability.raise_failure()  # last, so that the run is marked in any case
-
-    def _close_rows(self, status: Status) -> OSError | None:
-        """Bring streams and records into their files; a failed run is marked even if that fails."""
-        if self._terminating:
-            # The signal may have come within an append, whose lock closing would wait for. The rows
-            # are in the journal, where readers and the next writer find them.
-            return None
-        try:
-            self._rows.close(final=status != "complete")
-        except OSError as error:
-            if status == "complete":
-                raise
-            return error
-        return None
-
-    def _terminate(self) -> None:
-        self._terminating = True
-        if self._meta["status"] == "initialized":
-            with contextlib.suppress(OSError, StateError):  # what follows must happen in any case
-                self.mark_failed(SIGTERM_REASON)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if not self._session.is_ours:
-            return  # a forked child leaves the block too; the run is its parent's
-        try:
-            if error is not None:
-                self._fail(reason_of(error), traceback_of(error))
-            elif self._meta["status"] == "initialized":
-                self.mark_complete()
-        except (OSError, StateError) as second:
-            if error is None:
-                raise
-            error.add_note(f"While the run {self.run_id} was being marked failed: {second}")
-        finally:
-            self._session.release()
 
     @property
     def _rows(self) -> Rows:

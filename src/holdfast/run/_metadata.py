@@ -1,7 +1,7 @@
 """``metadata.json``: what it holds, reading it, and the state of a run that follows from it."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -27,6 +27,7 @@ RESERVED = frozenset(
         "format_version",
         "environment",
         "attempt",
+        "resumed_at",
     ]
 )
 """The fields that Holdfast itself writes; ``Logbook.meta`` refuses them."""
@@ -49,15 +50,22 @@ def first_metadata(run_id: str, attempt: int) -> dict[str, Any]:
     }
 
 
-def check_fields(fields: Mapping[str, Any]) -> None:
+def check_fields(fields: Mapping[str, Any], taken_too: Collection[str] = ()) -> None:
     """Refuse fields that would change what a run says of itself.
+
+    Parameters
+    ----------
+    fields : mapping
+        What the user wants to add.
+    taken_too : collection of str
+        Further names that are not the user's.
 
     Raises
     ------
     InvalidInputError
         If a name is reserved.
     """
-    taken = sorted(RESERVED & fields.keys())
+    taken = sorted((RESERVED | set(taken_too)) & fields.keys())
     if taken:
         raise InvalidInputError(
             f"metadata field {', '.join(map(repr, taken))} is written by the run itself; "

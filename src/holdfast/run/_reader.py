@@ -1,7 +1,6 @@
 """`LogReader`, which reads a run, live or ended, and never writes."""
 
 import os
-import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -32,28 +31,19 @@ from holdfast.run._layout import (
     run_id_of,
 )
 from holdfast.run._log import LogLine, follow_log, read_log
+from holdfast.run._messages import MessageReading
 from holdfast.run._metadata import State, read_metadata, state_of
 from holdfast.run._params import load_params
+from holdfast.run._pickles import unpickle
 from holdfast.run._summary import glance, summary_html, summary_text
+from holdfast.run._trajectories import read_trajectory, trajectories
 
 if TYPE_CHECKING:
+    from holdfast.fields import FileStorage
     from holdfast.streams import Stream, StreamsReader
 
-_UNPICKLING_ERRORS = (
-    pickle.UnpicklingError,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    TypeError,
-    ValueError,
-)
-"""What `pickle` raises on damaged files, by its documentation and by flipping bits."""
 
-
-class LogReader:
+class LogReader(MessageReading):
     """Reads one run directory.
 
     Parameters
@@ -199,6 +189,21 @@ class LogReader:
         return path.exists() or path.with_name(f"{STREAMS}-journal").is_dir()
 
     @property
+    def trajectories(self) -> list[str]:
+        """Names of all trajectories, sorted."""
+        return trajectories(self.path)
+
+    def trajectory(self, name: str) -> "FileStorage":
+        """Return fields over time, which follow their writer while the run is live.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this name.
+        """
+        return read_trajectory(self.path, name)
+
+    @property
     def record_scopes(self) -> list[str]:
         """Names of all tables of records, sorted."""
         names = files(self.path / RECORDS)
@@ -248,6 +253,20 @@ class LogReader:
                 f"bundle {bundle!r} in {self.path} has no array {key!r}; it holds "
                 f"{listing(members)}{nearest(key, members)}"
             ) from None
+
+    def load_arrays(self, name: str) -> dict[str, Array]:
+        """Read all arrays of a bundle, by their names in it.
+
+        Raises
+        ------
+        MissingFileError
+            If there is no such bundle.
+        FormatError
+            If the file is damaged.
+        """
+        path = self._file(DATA, name, ".npz")
+        self._require(path, "bundle", name, lambda: self.arrays)
+        return {key: load_npz(path, key) for key in npz_members(path)}
 
     def load_json(self, name: str) -> Any:
         """Read a JSON artifact.
@@ -301,16 +320,7 @@ class LogReader:
         FormatError
             If the file is damaged, or a class it needs cannot be imported.
         """
-        path = self._artifact(name, ".pkl")
-        if not trust:
-            raise InvalidInputError(
-                f"{path} is a pickle, and reading one can run any code; if you trust its origin, "
-                "pass trust=True"
-            )
-        try:
-            return pickle.loads(path.read_bytes())  # noqa: S301 - on explicit request
-        except _UNPICKLING_ERRORS as error:
-            raise FormatError(f"{path} cannot be unpickled: {error}") from error
+        return unpickle(self._artifact(name, ".pkl"), trust=trust)
 
     def load_artifact(self, name: str, *, trust: bool = False) -> Any:
         """Read any artifact by its name with its ending.

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from holdfast._process import ForkGuard, Identity
 from holdfast._sync import Durability, heartbeat, stop_heartbeat
@@ -22,6 +22,10 @@ from holdfast.run._failure import SigtermHandler
 from holdfast.run._layout import LOG, METADATA
 from holdfast.run._log import CaptureHandler, LogLine, LogWriter
 from holdfast.run._metadata import read_metadata, writer_of
+from holdfast.run._resume import resume_run
+
+How = Literal["new", "retry", "resume"]
+"""How a run begins in its folder: it is not there yet; over a failed one; where it stopped."""
 
 
 class Session:
@@ -205,3 +209,22 @@ def begin(
         session = Session(path, read_metadata(path), durability)
         _sessions.enter(path, session)
         return session
+
+
+def resume(
+    path: Path, fields: Mapping[str, Any], durability: Durability
+) -> tuple[Session, dict[str, Any]]:
+    """Take the session of an interrupted run, to go on with the files it left.
+
+    Returns
+    -------
+    Session
+        The session.
+    dict
+        The metadata the run now has.
+    """
+    with _sessions.lock:
+        meta = resume_run(path, fields, durability, lambda: _sessions.supersede(path))
+        session = Session(path, meta, durability)
+        _sessions.enter(path, session)
+        return session, meta

@@ -48,6 +48,10 @@ def _contents(run: "LogReader") -> dict[str, Callable[[], str]]:
             f"{name} ({_told(lambda n=name: f'{len(run.stream(n))} rows')})"  # type: ignore[misc]
             for name in run.streams
         ),
+        "trajectories": lambda: ", ".join(
+            f"{name} ({_told(lambda n=name: f'{len(run.trajectory(n))} fields')})"  # type: ignore[misc]
+            for name in run.trajectories
+        ),
         "records": lambda: ", ".join(
             f"{name} ({_told(lambda n=name: f'{len(run.records(n))} rows')})"  # type: ignore[misc]
             for name in run.record_scopes
@@ -80,6 +84,7 @@ def _counts(run: "LogReader") -> Iterator[str]:
     held: dict[str, Callable[[], list[str]]] = {
         "array": lambda: [n for n in files(run.path / DATA) if n.endswith((".npy", ".npz"))],
         "stream": lambda: run.streams,
+        "trajectory": lambda: run.trajectories,
         "table": lambda: run.record_scopes,
         "artifact": lambda: run.artifact_files,
         "plot": lambda: run.plots,
@@ -88,10 +93,14 @@ def _counts(run: "LogReader") -> Iterator[str]:
         try:
             count = len(names())
         except (HoldfastError, OSError):
-            yield f"{name}s unreadable"
+            yield f"{_plural(name)} unreadable"
             continue
         if count:
-            yield f"{count} {name}{'s' if count > 1 else ''}"
+            yield f"{count} {name if count == 1 else _plural(name)}"
+
+
+def _plural(name: str) -> str:
+    return "trajectories" if name == "trajectory" else f"{name}s"
 
 
 def summary_text(run: "LogReader") -> str:

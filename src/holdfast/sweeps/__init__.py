@@ -2,7 +2,6 @@
 
 from holdfast.sweeps._experiment import Experiment
 from holdfast.sweeps._outcome import Outcome
-from holdfast.sweeps._reader import ExperimentReader
-from holdfast.sweeps._table import Table
+from holdfast.sweeps._reader import RUNS, ExperimentReader
 
-__all__ = ["Experiment", "ExperimentReader", "Outcome", "Table"]
+__all__ = ["RUNS", "Experiment", "ExperimentReader", "Outcome"]

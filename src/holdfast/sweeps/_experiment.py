@@ -21,7 +21,7 @@ from holdfast.sweeps._outcome import Outcome
 from holdfast.sweeps._reader import INDEX, RUNS, ExperimentReader
 from holdfast.sweeps._rows import METRICS_FILE, Reading, read_row
 from holdfast.sweeps._runs import Ending, Runs, ending_of
-from holdfast.sweeps._table import Table
+from holdfast.tables import Table
 
 
 class Experiment:

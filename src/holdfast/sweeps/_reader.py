@@ -15,7 +15,7 @@ from holdfast.run import LogReader, run_folder
 from holdfast.sweeps._csv import Header
 from holdfast.sweeps._index import Index
 from holdfast.sweeps._rows import Reading, read_row, signature
-from holdfast.sweeps._table import Table
+from holdfast.tables import Table
 
 RUNS = "runs"
 INDEX = "index.csv"

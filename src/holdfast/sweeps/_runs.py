@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from holdfast.run import LogReader, run_folder
-from holdfast.run._failure import SIGTERM_REASON
-from holdfast.run._metadata import state_of
+from holdfast.run import SIGTERM_REASON, LogReader, run_folder, state_of
 from holdfast.sweeps._grid import Params, as_params
 from holdfast.sweeps._ids import holds, run_id
 

@@ -20,6 +20,7 @@ CALLS = (
     "ftruncate",
     "rename",
     "replace",
+    "link",
     "unlink",
     "rmdir",
     "mkdir",
@@ -42,7 +43,7 @@ class Call:
     name : str
         Its name.
     target : str
-        The path it is about; of a rename, the old one.
+        The path it is about; of a rename or a link, the old one.
     content : bytes
         What it writes, if it writes.
     offset : int
@@ -109,14 +110,18 @@ class Faults:
 def injected(faults: Faults, *, below: Path) -> Iterator[Faults]:
     """Watch the calls that change files below a folder, and let them go wrong as `faults` says."""
     folder = f"{below}{os.sep}"
+    linked: dict[str, str] = {}
 
     def watched(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **keywords: Any) -> Any:
             target = _target(args[0])
+            target = linked.get(target, target)
             if not f"{target}{os.sep}".startswith(folder) or not _changes(name, args):
                 return real(*args, **keywords)
             content = bytes(args[1]) if name in _WRITES else b""
             offset = args[2] if name == "pwrite" else 0
+            if name == "link":  # of a file that is open the system only tells its first name
+                linked[f"{target} (deleted)"] = str(os.path.abspath(args[1]))
             seen = Call(name, target, content, offset)
             return faults.meet(seen, lambda: real(*args, **keywords))
 

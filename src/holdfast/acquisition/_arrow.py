@@ -1,0 +1,34 @@
+"""Messages as an Arrow table."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from holdfast.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from holdfast.acquisition._reader import MessageArrays
+
+
+def arrow_table(arrays: "MessageArrays") -> "pa.Table":
+    """Return messages as a table; payloads are not copied.
+
+    Raises
+    ------
+    MissingDependencyError
+        If pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise MissingDependencyError("to_arrow() needs pyarrow; install holdfast[tables]") from None
+    stamps = pa.array(arrays.timestamps.view(np.int64), pa.timestamp("us", "UTC"))
+    buffers = [
+        None,
+        pa.py_buffer(np.ascontiguousarray(arrays.offsets)),
+        pa.py_buffer(arrays.payload),
+    ]
+    payload = pa.Array.from_buffers(pa.large_binary(), len(stamps), buffers)
+    return pa.table({"timestamp": stamps, "payload": payload})

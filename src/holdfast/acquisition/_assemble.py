@@ -1,0 +1,295 @@
+"""`assemble_log_archives`: one archive a source, from blocks, entries and archives."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from holdfast._sync import fsync_path
+from holdfast.acquisition._archive import VERSION, archive_path, open_archive
+from holdfast.acquisition._collect import Collected, archive_runs, collect, recordings_of
+from holdfast.acquisition._format import LOGGER
+from holdfast.acquisition._gather import I64, U8, U64
+from holdfast.acquisition._merge import merge_runs
+from holdfast.acquisition._npz import ColumnFile
+from holdfast.acquisition._runs import Run, Source
+from holdfast.acquisition._service import remove_if_empty
+from holdfast.acquisition._stored import producer_folders
+from holdfast.errors import IntegrityError, InvalidInputError, LockedError, MissingFileError
+from holdfast.journal import WriterLock, writer_lives
+
+ASSEMBLY = "assembly"
+
+Layout = Literal["columns", "messages"]
+
+
+def assemble_log_archives(
+    log_directory: str | os.PathLike[str],
+    max_workers: int | None = None,
+    *,
+    remove_sources: bool = True,
+    memory_mapping: bool = True,
+    verbose: bool = False,
+    verify_integrity: bool = False,
+    layout: Layout = "columns",
+) -> None:
+    """Bring all messages of a logger's folder into archives, ``<source>_log.npz``, by time.
+
+    Calling again adds what came since. It may be killed at any instant, and called again: every
+    message is in its archive exactly once. Producers may go on meanwhile. Ataraxis's files of one
+    message each (``.npy``) are assembled likewise.
+
+    Parameters
+    ----------
+    log_directory : path
+        The folder of a logger, `DataLogger.output_directory`.
+    max_workers : int, optional
+        Threads that write archives at the same time; None: as many as cores but two, at least one.
+    remove_sources : bool
+        Delete blocks and entries once archives hold all their messages.
+    memory_mapping : bool
+        Whether archives there are already are mapped. Blocks never are: that would hold a file
+        open for each.
+    verbose : bool
+        Show progress in the terminal.
+    verify_integrity : bool
+        Read the new archives back and compare every message with its source before anything is
+        deleted. Checksums are verified in any case.
+    layout : {"columns", "messages"}
+        Few columns for all messages, or one member for each, as ataraxis writes them: 290 bytes
+        more each, sources 0 to 255 only, and slow.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such folder.
+    InvalidInputError
+        If an option is none.
+    LockedError
+        If another assembly of the folder is at work.
+    IntegrityError
+        If a source is damaged: it stays where it is, and all others are assembled.
+    OSError
+        If the disk is full; archives are as they were.
+    """
+    folder = Path(os.path.abspath(log_directory))
+    workers = _checked_workers(max_workers)
+    if layout not in ("columns", "messages"):
+        raise InvalidInputError(f"layout must be 'columns' or 'messages', not {layout!r}")
+    if not folder.is_dir():
+        raise MissingFileError(f"there is no folder {folder}; pass a logger's output_directory")
+    del memory_mapping  # see above: nothing depends on it any more
+    with _at_work(folder) as workshop:
+        collected = collect(folder)
+        if collected.runs:
+            _build(folder, workshop, collected, workers, verbose=verbose, verify=verify_integrity)
+        if remove_sources:
+            _remove(folder, collected)
+        if layout == "messages":  # last, because its archives can list a few blocks only
+            from holdfast.acquisition._members import write_members
+
+            write_members(folder, workshop, _still_there(collected))
+    if collected.problems:
+        raise IntegrityError(
+            f"{folder} holds damaged blocks, which stay there; all other messages are assembled. "
+            f"Restore them from a copy: {'; '.join(collected.problems)}"
+        )
+
+
+def _checked_workers(max_workers: Any) -> int:
+    if max_workers is None:
+        return max((os.cpu_count() or 1) - 2, 1)
+    if not isinstance(max_workers, int) or max_workers < 1:
+        raise InvalidInputError(f"max_workers must be a number from 1 on, not {max_workers!r}")
+    return int(max_workers)
+
+
+@contextmanager
+def _at_work(folder: Path) -> Iterator[Path]:
+    """Hold the lock of assemblies, in a folder for archives in the making."""
+    workshop = folder / ASSEMBLY
+    try:
+        lock = WriterLock(workshop)
+    except LockedError as error:
+        raise LockedError(f"{folder} is being assembled: {error}") from None
+    try:
+        _clear(workshop, lock)  # of what an assembly left that was killed
+        yield workshop
+    finally:
+        try:
+            _clear(workshop, lock)
+            lock.remove()
+        finally:
+            lock.release()
+        with contextlib.suppress(OSError):  # the next one has begun
+            workshop.rmdir()
+
+
+def _clear(workshop: Path, lock: WriterLock) -> None:
+    for left in workshop.iterdir():
+        if left != lock.path:
+            left.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class _New:
+    """An archive in the making."""
+
+    source: Source
+    number: int
+    recordings: U64
+    file: ColumnFile
+    end: int = 0
+
+    def add(self, times: U64, lengths: I64, payload: U8) -> None:
+        ends = np.cumsum(lengths).astype(np.uint64) + np.uint64(self.end)
+        self.file.append({"timestamps": times, "offsets": ends, "payload": payload})
+        self.end += len(payload)
+
+    def finish(self, blocks: U64) -> None:
+        self.file.finish(
+            {
+                "recordings": self.recordings,
+                "blocks": blocks,
+                "source": np.array(self.source),
+                "version": np.array(VERSION, np.uint64),
+            }
+        )
+
+
+def _build(
+    folder: Path,
+    workshop: Path,
+    collected: Collected,
+    workers: int,
+    *,
+    verbose: bool,
+    verify: bool,
+) -> None:
+    changed = sorted({number for run in collected.runs for number in run.survey.counts})
+    runs: list[Run] = []
+    for number in changed:
+        known = collected.archives.get(collected.sources.names[number])
+        if known is not None:
+            runs += archive_runs(known, number)
+    runs += collected.runs
+    new = {number: _begin(workshop, collected, runs, number) for number in changed}
+    total = sum(count for run in runs for count in run.survey.counts.values())
+    with _progress(total * (2 if verify else 1), shown=verbose) as done:
+        _write(runs, new, workers, done)
+        for archive in new.values():
+            archive.finish(_blocks(collected, archive.source))
+        if verify:
+            _compare(runs, new, done)
+    for archive in new.values():
+        os.replace(archive.file.path, archive_path(folder, archive.source))
+    fsync_path(folder)
+
+
+def _begin(workshop: Path, collected: Collected, runs: list[Run], number: int) -> _New:
+    count = sum(run.survey.counts.get(number, 0) for run in runs)
+    size = sum(run.survey.sizes.get(number, 0) for run in runs)
+    columns = {
+        "timestamps": ("<u8", count),
+        "offsets": ("<u8", count + 1),
+        "payload": ("|u1", size),
+    }
+    file = ColumnFile(workshop / f"{number}.npz", columns)
+    file.append({"offsets": np.zeros(1, np.uint64)})
+    return _New(collected.sources.names[number], number, recordings_of(runs, number), file)
+
+
+def _blocks(collected: Collected, source: Source) -> U64:
+    """Return which blocks an archive will hold, and how many messages of each."""
+    known = dict(collected.taken().get(source, {}))
+    for block in collected.blocks:
+        known[block.identity] = max(block.count, known.get(block.identity, 0))
+    for entry in collected.entries:
+        if entry.source == source:
+            known[entry.identity] = 1
+    return np.array(sorted(known.items()), np.uint64).reshape(-1, 2)
+
+
+def _write(
+    runs: list[Run], new: dict[int, _New], workers: int, done: Callable[[int], None] | None
+) -> None:
+    def sink(number: int, times: U64, lengths: I64, payload: U8) -> None:
+        waiting.append(pool.submit(new[number].add, times, lengths, payload))
+
+    def finished(count: int) -> None:
+        for future in waiting:  # all of a part, before the next one takes its memory
+            future.result()
+        waiting.clear()
+        if done is not None:
+            done(count)
+
+    waiting: list[Future[None]] = []
+    with ThreadPoolExecutor(workers) as pool:
+        merge_runs(runs, sink, done=finished)
+
+
+def _compare(runs: list[Run], new: dict[int, _New], done: Callable[[int], None] | None) -> None:
+    """Put everything in order once more, and compare it with what was written.
+
+    Raises
+    ------
+    IntegrityError
+        If they differ; the archives there were are still in place.
+    """
+    opened = {number: open_archive(archive.file.path) for number, archive in new.items()}
+    rows = dict.fromkeys(new, 0)
+
+    def sink(number: int, times: U64, lengths: I64, payload: U8) -> None:
+        written, first = opened[number], rows[number]
+        stop = rows[number] = first + len(times)
+        written.check(first, stop)
+        offsets = written.offsets[first : stop + 1]
+        same = (
+            np.array_equal(written.times[first:stop], times)
+            and np.array_equal(np.diff(offsets).astype(np.int64), lengths)
+            and np.array_equal(written.payload[int(offsets[0]) : int(offsets[-1])], payload)
+        )
+        if not same:
+            raise IntegrityError(
+                f"the new archive of source {new[number].source!r} is not what was put into it; "
+                "nothing was changed. Check the disk, and assemble again"
+            )
+
+    merge_runs(runs, sink, done=done)
+
+
+def _remove(folder: Path, collected: Collected) -> None:
+    for path in collected.finished:
+        path.unlink(missing_ok=True)
+    for entry in collected.entries:
+        entry.path.unlink(missing_ok=True)
+    for producer in producer_folders(folder):
+        if not writer_lives(producer):
+            remove_if_empty(producer)
+    if not writer_lives(folder / LOGGER):  # left by one that was killed
+        shutil.rmtree(folder / LOGGER, ignore_errors=True)
+
+
+def _still_there(collected: Collected) -> list[int]:
+    """Return the identities of blocks and entries that were not removed."""
+    blocks = [block.identity for block in collected.blocks if block.path.exists()]
+    return blocks + [entry.identity for entry in collected.entries if entry.path.exists()]
+
+
+@contextmanager
+def _progress(total: int, *, shown: bool) -> Iterator[Callable[[int], None] | None]:
+    if not shown:
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress() as progress:
+        task = progress.add_task("assembling messages", total=total)
+        yield lambda count: progress.advance(task, count)

@@ -1,0 +1,193 @@
+"""What a logger's folder holds at one moment: runs of everything that is not in archives yet."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from holdfast.acquisition._archive import Messages, archive_path, archived_source, open_archive
+from holdfast.acquisition._gather import U64
+from holdfast.acquisition._runs import (
+    ArchiveRun,
+    BlockRun,
+    Entry,
+    Run,
+    Source,
+    Sources,
+    read_entries,
+)
+from holdfast.acquisition._stored import StoredBlock, block_paths, producer_folders
+from holdfast.errors import MissingFileError
+from holdfast.journal import writer_lives
+
+ROWS_A_RUN = 1 << 18
+ENTRIES_A_RUN = 1 << 14
+_TRIES = 20
+_ENTRY = re.compile(r"\A(\d{3})_(\d{20})\.npy\Z")
+
+
+@dataclass(slots=True)
+class Collected:
+    """Everything in a logger's folder.
+
+    Attributes
+    ----------
+    sources : Sources
+        The sources, numbered.
+    archives : dict
+        Opened archives by source.
+    runs : list of Run
+        What is not in them.
+    blocks : list of BlockRun
+        Those of the runs that are blocks, and blocks that archives hold already.
+    finished : list of Path
+        Files that may go once archives hold them.
+    entries : list of Entry
+        Files of one message.
+    problems : list of str
+        What is damaged, and left where it is.
+    """
+
+    sources: Sources = field(default_factory=Sources)
+    archives: dict[Source, Messages] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    blocks: list[BlockRun] = field(default_factory=list)
+    finished: list[Path] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def taken(self) -> dict[Source, dict[int, int]]:
+        """Return how many messages of which blocks each archive holds."""
+        return {
+            source: {int(i): int(n) for i, n in messages.blocks.tolist()}
+            for source, messages in self.archives.items()
+        }
+
+
+def collect(folder: Path, source: Source | None = None) -> Collected:
+    """Look at a logger's folder, which may be written and assembled meanwhile.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    source : int or str, optional
+        The only source whose archive is of interest.
+
+    Raises
+    ------
+    FormatError, IntegrityError
+        If an archive is damaged.
+    OSError
+        If the folder cannot be read.
+    """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):  # assembled, or deleted as empty, meanwhile
+            return _collect(folder, source)
+    return _collect(folder, source)
+
+
+def _collect(folder: Path, source: Source | None) -> Collected:
+    collected = Collected()
+    found = list(_blocks(folder, collected))
+    entries = list(_entries(folder))
+    # After the blocks: what is assembled meanwhile is seen twice then, and told apart, not missed.
+    for known in [source] if source is not None else archived_sources(folder):
+        with contextlib.suppress(MissingFileError):
+            collected.archives[known] = open_archive(archive_path(folder, known))
+    taken = collected.taken()
+    for path, final in found:
+        _add_block(collected, path, taken, final=final)
+    for start in range(0, len(entries), ENTRIES_A_RUN):
+        some = entries[start : start + ENTRIES_A_RUN]
+        run = read_entries(some, collected.sources, taken)
+        collected.entries += some
+        if run is not None:
+            collected.runs.append(run)
+    return collected
+
+
+def archived_sources(folder: Path) -> list[Source]:
+    """Return the sources that have an archive in a folder, numbers first."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = [known for name in names if (known := archived_source(name)) is not None]
+    return sorted(found, key=lambda known: (isinstance(known, str), known))
+
+
+def _blocks(folder: Path, collected: Collected) -> Iterator[tuple[Path, bool]]:
+    """Yield the blocks that have a header, and whether nothing more comes to them."""
+    for producer in producer_folders(folder):
+        dead = not writer_lives(producer)
+        for path in block_paths(producer):
+            block = StoredBlock(path)
+            if block.header is not None:
+                yield path, dead or block.states().final is not None
+            elif dead and block.is_blank():
+                collected.finished.append(path)
+            elif dead:
+                collected.problems.append(f"{path} has no valid header")
+            block.close()
+
+
+def _add_block(
+    collected: Collected, path: Path, taken: dict[Source, dict[int, int]], *, final: bool
+) -> None:
+    block = StoredBlock(path)
+    words, problem = block.published()
+    block.close()
+    if problem:
+        collected.problems.append(f"{path}: {problem}")
+    elif final:
+        collected.finished.append(path)
+    if not len(words):
+        return
+    run = BlockRun(path, words, collected.sources, taken)
+    collected.blocks.append(run)
+    if not run.empty:
+        collected.runs.append(run)
+
+
+def _entries(folder: Path) -> Iterator[Entry]:
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in sorted(names):
+        matched = _ENTRY.match(name)
+        if matched:
+            yield Entry(folder / name, int(matched[1]), int(matched[2]))
+
+
+def archive_runs(messages: Messages, number: int) -> list[Run]:
+    """Return the rows of an archive as runs, one recording at a time."""
+    firsts = [int(first) for first in messages.recordings[:, 1].tolist()]
+    stops = [*firsts[1:], len(messages.times)]
+    runs: list[Run] = []
+    for recording, first, stop in zip(
+        messages.recordings[:, 0].tolist(), firsts, stops, strict=True
+    ):
+        for start in range(first, stop, ROWS_A_RUN):
+            end = min(start + ROWS_A_RUN, stop)
+            runs.append(ArchiveRun(messages, number, int(recording), start, end))
+    return runs
+
+
+def recordings_of(runs: list[Run], number: int) -> U64:
+    """Return number and first row of each recording that a source has messages of."""
+    counts: dict[int, int] = {}
+    for run in runs:
+        if number in run.survey.counts:
+            recording = run.survey.recording
+            counts[recording] = counts.get(recording, 0) + run.survey.counts[number]
+    first, rows = 0, []
+    for recording in sorted(counts):
+        rows.append((recording, first))
+        first += counts[recording]
+    return np.array(rows, np.uint64).reshape(-1, 2)

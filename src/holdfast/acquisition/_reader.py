@@ -1,0 +1,445 @@
+"""`LogArchiveReader`: the messages of one source, one by one or as whole columns."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from holdfast.acquisition._archive import Messages, ends_of, open_archive
+from holdfast.acquisition._gather import U8, U64, gather
+from holdfast.acquisition._input import checked_time
+from holdfast.acquisition._keys import KeyBatch, row_of
+from holdfast.acquisition._live import snapshot
+from holdfast.acquisition._onset import Recording, absolute, recordings
+from holdfast.errors import FormatError, InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SMALL = 2000
+_PIECE = 1 << 14
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogMessage:
+    """A single message.
+
+    Attributes
+    ----------
+    timestamp_us : numpy.uint64
+        Microseconds since the epoch.
+    payload : ndarray of uint8
+        Its bytes.
+    source : int or str or None
+        Who sent it, where messages of several sources are read together.
+    """
+
+    timestamp_us: np.uint64
+    payload: npt.NDArray[np.uint8]
+    source: int | str | None = None
+
+
+class MessageArrays(NamedTuple):
+    """Messages as columns.
+
+    Attributes
+    ----------
+    timestamps : uint64, shape (n,)
+        Microseconds.
+    offsets : uint64, shape (n + 1,)
+        The payload of message `i` is ``payload[offsets[i]:offsets[i + 1]]``.
+    payload : uint8
+        Payloads, one after another.
+    """
+
+    timestamps: U64
+    offsets: U64
+    payload: U8
+
+
+class LogArchiveReader:
+    """Reads the archive of one source: ours, or one that ataraxis wrote.
+
+    Parameters
+    ----------
+    archive_path : path
+        The ``.npz``.
+    onset_us : int, optional
+        Microseconds since the epoch that times count from; it is then not looked for. Pass 0 where
+        times were put as microseconds since the epoch, without an onset.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    FormatError
+        If it is no archive, or cut short.
+    IntegrityError
+        If bits of it are wrong; of ours, the parts that are read are verified as they are.
+
+    Notes
+    -----
+    The first message with time 0 and 8 bytes is the onset: microseconds since the epoch that all
+    times count from. It is no message itself. Where a logger was started again in a folder, each
+    recording has its onset; one without counts on from the onset before.
+    """
+
+    def __init__(
+        self, archive_path: str | os.PathLike[str], onset_us: "int | np.uint64 | None" = None
+    ) -> None:
+        path = Path(archive_path).absolute()
+        self._begin(open_archive(path), str(path), onset_us, path)
+
+    @classmethod
+    def live(
+        cls,
+        log_directory: str | os.PathLike[str],
+        source: int | str,
+        onset_us: "int | np.uint64 | None" = None,
+    ) -> Self:
+        """Return a reader of all messages that a logger's folder holds of a source now.
+
+        Nothing needs to be assembled, and producers may go on. Messages that are not in the archive
+        are read into memory.
+
+        Raises
+        ------
+        NotFoundError
+            If there are none.
+        """
+        folder = Path(log_directory).absolute()
+        return cls.of(snapshot(folder, source), f"{folder}, source {source!r}", onset_us)
+
+    @classmethod
+    def of(cls, messages: Messages, where: str, onset_us: "int | np.uint64 | None" = None) -> Self:
+        """Return a reader of messages in memory; `where` names them in messages of errors."""
+        reader = cls.__new__(cls)
+        reader._begin(messages, where, onset_us, None)  # noqa: SLF001 - instead of __init__
+        return reader
+
+    def _begin(
+        self,
+        messages: Messages,
+        where: str,
+        onset_us: "int | np.uint64 | None",
+        path: Path | None,
+    ) -> None:
+        self._path = path
+        self._messages, self._where = messages, where
+        self._given = None if onset_us is None else checked_time(onset_us)
+        self._recordings: list[Recording] = recordings(messages, self._given)
+        self._rows_by_key: dict[str, int] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._path is not None:
+            return LogArchiveReader, (self._path, self._given)
+        return LogArchiveReader.of, (self._messages, self._where, self._given)
+
+    def __repr__(self) -> str:
+        return f"LogArchiveReader({self._where!r}, {self.message_count} messages)"
+
+    @property
+    def source(self) -> int | str:
+        """Who sent the messages."""
+        return self._messages.source
+
+    @property
+    def message_count(self) -> int:
+        """How many messages there are, onsets not among them."""
+        return sum(part.stop - part.first for part in self._recordings)
+
+    @property
+    def onset_timestamp_us(self) -> np.uint64:
+        """Microseconds since the epoch that times count from.
+
+        Raises
+        ------
+        FormatError
+            If no message tells it, and it was not given; this is a ``ValueError``.
+        """
+        onset = self.known_onset
+        if onset is None:
+            raise self._no_onset()
+        return np.uint64(onset)
+
+    @property
+    def known_onset(self) -> int | None:
+        """As `onset_timestamp_us`, and None where there is none."""
+        if self._given is not None:
+            return self._given
+        return next((part.onset for part in self._recordings if part.onset is not None), None)
+
+    def _no_onset(self) -> FormatError:
+        return FormatError(
+            f"{self._where} has no onset, a message with time 0 and 8 bytes; pass onset_us, which "
+            "is 0 where times were put as microseconds since the epoch"
+        )
+
+    # Keys
+
+    def get_batches(self, workers: int = -1, batch_multiplier: int = 4) -> list[KeyBatch]:
+        """Divide the messages into batches for worker processes.
+
+        Parameters
+        ----------
+        workers : int
+            How many there are; less than 1: as many as cores but two.
+        batch_multiplier : int
+            Batches for each of them, so that one slow batch does not hold all up.
+
+        Returns
+        -------
+        list of KeyBatch
+            Sequences of keys for `iter_messages`; one where there are fewer than 2000 messages,
+            none where there are none.
+        """
+        if batch_multiplier < 1:
+            raise InvalidInputError(
+                f"batch_multiplier must be a number from 1 on, not {batch_multiplier!r}"
+            )
+        count = self.message_count
+        if not count:
+            return []
+        if workers < 1:
+            workers = max((os.cpu_count() or 1) - 2, 1)
+        size = count if count < SMALL else max(-(-count // (workers * batch_multiplier)), 1)
+        return [KeyBatch(self, at, min(at + size, count)) for at in range(0, count, size)]
+
+    def key(self, number: int) -> str:
+        """Return the key of a message by its number, from 0."""
+        row = self._row(number)
+        if self._messages.keys is not None:
+            return self._messages.keys[row]
+        source, time = self._messages.source, int(self._messages.times[row])
+        name = f"{source:03d}" if isinstance(source, int) else source
+        return f"{name}_{time:020d}_{number}"
+
+    def _row(self, number: int) -> int:
+        for part in self._recordings:
+            if number < part.stop - part.first:
+                return part.first + number
+            number -= part.stop - part.first
+        raise NotFoundError(
+            f"{self._where} has {self.message_count} messages, and none of {number}"
+        )
+
+    def _number_of(self, key: str) -> int:
+        if self._messages.keys is None:
+            return row_of(key, self._where)
+        if self._rows_by_key is None:
+            self._rows_by_key = {self.key(number): number for number in range(self.message_count)}
+        try:
+            return self._rows_by_key[key]
+        except KeyError:
+            raise NotFoundError(f"{self._where} has no message {key!r}") from None
+
+    # One by one
+
+    def iter_messages(self, keys: Iterable[str] | None = None) -> Iterator[LogMessage]:
+        """Yield messages.
+
+        Parameters
+        ----------
+        keys : iterable of str, optional
+            Which ones, as `get_batches` gives them; all by default.
+
+        Yields
+        ------
+        LogMessage
+            With its time since the epoch, in the order of the keys.
+
+        Raises
+        ------
+        FormatError
+            If there is no onset to count from; this is a ``ValueError``.
+        NotFoundError
+            If there is no message of a key.
+        """
+        if keys is None:
+            return self._iterated(0, self.message_count)
+        if isinstance(keys, KeyBatch):
+            return self._iterated(keys.start, keys.stop)
+        return self._chosen(keys)
+
+    def _chosen(self, keys: Iterable[str]) -> Iterator[LogMessage]:
+        for key in keys:
+            number = self._number_of(key)
+            yield from self._iterated(number, number + 1)
+
+    def _iterated(self, start: int, stop: int) -> Iterator[LogMessage]:
+        for part in self._parts(start, stop):
+            onset = self._onset_of(part)
+            for low in range(part.first, part.stop, _PIECE):
+                yield from self._yielded(low, min(low + _PIECE, part.stop), onset)
+
+    def _yielded(self, low: int, high: int, onset: int) -> Iterator[LogMessage]:
+        self._messages.check(low, high)
+        offsets = self._messages.offsets[low : high + 1].tolist()
+        begin = offsets[0]
+        payload = np.array(self._messages.payload[begin : offsets[-1]])
+        times = absolute(self._messages.times[low:high], onset)
+        for time, first, last in zip(times, offsets[:-1], offsets[1:], strict=True):
+            yield LogMessage(time, payload[first - begin : last - begin])
+
+    def _parts(self, start: int, stop: int) -> Iterator[Recording]:
+        """Yield rows of recordings that make up messages by number."""
+        passed = 0
+        for part in self._recordings:
+            low = max(start - passed, 0)
+            high = min(stop - passed, part.stop - part.first)
+            if low < high:
+                yield Recording(part.first + low, part.first + high, part.onset)
+            passed += part.stop - part.first
+        if stop > passed:
+            raise NotFoundError(f"{self._where} has {passed} messages, and none of number {stop}")
+
+    def _onset_of(self, part: Recording) -> int:
+        if part.onset is None:
+            raise self._no_onset()
+        return part.onset
+
+    # As columns
+
+    def read_all_messages(self) -> tuple[U64, list[npt.NDArray[np.uint8]]]:
+        """Return the times since the epoch and the payloads of all messages.
+
+        Raises
+        ------
+        FormatError
+            If there is no onset to count from; this is a ``ValueError``.
+        """
+        stamps, offsets, payload = self.read_arrays()
+        return stamps, [payload[a:b] for a, b in pairwise(offsets.tolist())]
+
+    def read_arrays(self, *, elapsed: bool = False) -> MessageArrays:
+        """Return all messages as three columns, whose bytes are not copied where one recording is.
+
+        Parameters
+        ----------
+        elapsed : bool
+            Times as they were put, instead of since the epoch; needs no onset.
+
+        Raises
+        ------
+        FormatError
+            If there is no onset to count from; this is a ``ValueError``.
+        """
+        return self._arrays(list(self._parts(0, self.message_count)), elapsed=elapsed)
+
+    def _arrays(self, parts: Sequence[Recording], *, elapsed: bool) -> MessageArrays:
+        times, found = self._messages.times, []
+        for part in parts:
+            self._messages.check(part.first, part.stop)
+            own = times[part.first : part.stop]
+            found.append(own if elapsed else absolute(own, self._onset_of(part)))
+        if len(parts) == 1:
+            part = parts[0]
+            offsets = self._messages.offsets[part.first : part.stop + 1]
+            return MessageArrays(found[0], offsets, self._messages.payload)
+        rows = [np.arange(part.first, part.stop) for part in parts]
+        chosen = np.concatenate(rows) if rows else np.empty(0, np.intp)
+        starts, lengths = ends_of(self._messages.offsets)
+        offsets = np.concatenate([[0], np.cumsum(lengths[chosen])]).astype(np.uint64)
+        stamps = np.concatenate(found) if found else np.empty(0, np.uint64)
+        payload = gather(self._messages.payload, starts[chosen], lengths[chosen])
+        return MessageArrays(stamps, offsets, payload)
+
+    def between(self, start: int, stop: int, *, elapsed: bool = False) -> MessageArrays:
+        """Return the messages with times from `start` to before `stop`, as `read_arrays` does.
+
+        Parameters
+        ----------
+        start, stop : int
+            Microseconds: since the epoch, or, with `elapsed`, as they were put.
+        elapsed : bool
+            See `read_arrays`.
+
+        Raises
+        ------
+        InvalidInputError
+            If one is no time.
+        FormatError
+            If there is no onset to count from; this is a ``ValueError``.
+        """
+        low, high = checked_time(start), checked_time(stop)
+        parts = []
+        for part in self._recordings:
+            onset = 0 if elapsed else self._onset_of(part)
+            times = self._messages.times[part.first : part.stop]
+            first, last = (
+                part.first + int(np.searchsorted(times, np.uint64(max(edge - onset, 0))))
+                for edge in (low, high)
+            )
+            if first < last:
+                parts.append(Recording(first, last, part.onset))
+        return self._arrays(parts, elapsed=elapsed)
+
+    def decode(self, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Return the payloads as an array of a fixed dtype, usually a structured one.
+
+        Parameters
+        ----------
+        dtype : dtype
+            What every payload is.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            A view of the archive where that is possible; read-only then.
+
+        Raises
+        ------
+        InvalidInputError
+            If a payload has another size, or the dtype holds Python objects.
+        """
+        kind = np.dtype(dtype)
+        if kind.hasobject or not kind.itemsize:
+            raise InvalidInputError(f"payloads cannot be decoded as {kind}; choose a fixed dtype")
+        _, offsets, payload = self.read_arrays(elapsed=True)
+        lengths = np.diff(offsets)
+        wrong = np.flatnonzero(lengths != kind.itemsize)
+        if len(wrong):
+            raise InvalidInputError(
+                f"message {wrong[0]} of {self._where} has {lengths[wrong[0]]} bytes, and {kind} "
+                f"has {kind.itemsize}; choose the dtype that was put"
+            )
+        content = payload[int(offsets[0]) : int(offsets[-1])]
+        return content.view(kind.base).reshape(-1, *kind.shape)
+
+    def to_arrow(self) -> "pa.Table":
+        """Return all messages as an Arrow table of ``timestamp`` (µs, UTC) and ``payload``.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pyarrow is not installed.
+        """
+        from holdfast.acquisition._arrow import arrow_table
+
+        return arrow_table(self.read_arrays())
+
+    # Several sources
+
+    @staticmethod
+    def merge(readers: "Iterable[LogArchiveReader]") -> Iterator[LogMessage]:
+        """Yield the messages of several sources by time, each with its ``source``.
+
+        Messages of one time come in the order of the readers. Memory holds a few thousand of each.
+
+        Raises
+        ------
+        FormatError
+            If one has no onset; this is a ``ValueError``.
+        """
+        from holdfast.acquisition._together import merged
+
+        return merged(list(readers))
+
+    def part(self, start: int, stop: int) -> MessageArrays:
+        """Return messages by number, from 0, as `read_arrays` does."""
+        return self._arrays(list(self._parts(start, stop)), elapsed=False)

@@ -1,0 +1,495 @@
+"""ffmpeg, the program: where it is, and what it is told to do. Nothing else here starts it.
+
+Frames go in and come out as raw bytes through pipes. ffmpeg has a process group of its own, so that
+an interrupt at the keyboard does not reach it: it ends when its input does.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any
+
+from holdfast._atomic import temporary_beside
+from holdfast._sync import fsync_path
+from holdfast.errors import FormatError, MissingDependencyError, MissingFileError, StateError
+
+_QUIET = ("-hide_banner", "-loglevel", "error", "-nostats")
+_SAID = 800
+"""Characters of what ffmpeg says that a message repeats."""
+
+_WAIT = 0.5
+"""Seconds between two looks whether ffmpeg has taken a frame, should a wake-up be missed."""
+
+_TAG = re.compile(r"^((?:[^\\=\n]|\\.)+)=((?:[^\\\n]|\\.)*)$", re.MULTILINE | re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_DIMENSIONS = re.compile(r"^#dimensions 0: (\d+)x(\d+)", re.MULTILINE)
+_TIME_BASE = re.compile(r"^#tb 0: (\d+)/(\d+)", re.MULTILINE)
+_CODEC = re.compile(r"^#codec_id 0: (\w+)", re.MULTILINE)
+
+
+def ffmpeg_executable() -> str:
+    """Return the path of ffmpeg: that of the imageio-ffmpeg package, else one on PATH.
+
+    Raises
+    ------
+    MissingDependencyError
+        If there is neither.
+    """
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+    except ImportError:
+        found = shutil.which("ffmpeg")
+    else:
+        try:
+            found = str(get_ffmpeg_exe())
+        except RuntimeError:  # a wheel without the program, for a platform that it does not know
+            found = None
+    if not found:
+        raise MissingDependencyError(
+            "movies need ffmpeg, which is neither in the imageio-ffmpeg package nor on PATH; "
+            "install it with: pip install imageio-ffmpeg (gifs are also written by "
+            "movie_writer='pillow')"
+        )
+    return found
+
+
+def _start(arguments: Sequence[str], said: IO[bytes], **pipes: Any) -> "subprocess.Popen[bytes]":
+    command = [ffmpeg_executable(), *_QUIET, *arguments]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **pipes}
+    return subprocess.Popen(command, stderr=said, start_new_session=True, bufsize=0, **pipes)
+
+
+def _said(file: IO[bytes]) -> str:
+    file.seek(0)
+    text = file.read().decode("utf-8", "replace").strip()
+    return text if len(text) <= _SAID else f"{text[: _SAID // 2]} … {text[-_SAID // 2 :]}"
+
+
+def failure(code: int, said: str, path: Path) -> Exception:
+    """Return the exception for an ffmpeg that ended with a code, about a file.
+
+    A full disk and a file that grows too large are what they are for everybody else.
+    """
+    if os.strerror(errno.ENOSPC) in said:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    if os.strerror(errno.EFBIG) in said or code == -getattr(signal, "SIGXFSZ", 0) != 0:
+        return OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    if "Unknown encoder" in said or "Unknown decoder" in said:
+        return MissingDependencyError(
+            f"{path}: {said}; another codec or another ffmpeg has it: pip install imageio-ffmpeg"
+        )
+    how = f"signal {-code}" if code < 0 else f"code {code}"
+    return StateError(
+        f"ffmpeg ended with {how} at {path}, saying: {said or 'nothing'}; begin the movie anew"
+    )
+
+
+def run(arguments: Sequence[str], path: Path, *, feed: bytes | None = None) -> bytes:
+    """Run ffmpeg to its end and return what it writes to its standard output.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What to do.
+    path : Path
+        The file that it is about, for messages.
+    feed : bytes, optional
+        What it reads from its standard input.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
+    StateError
+        If it fails; the message holds what it said.
+    """
+    with tempfile.TemporaryFile() as said:
+        stdin = subprocess.DEVNULL if feed is None else subprocess.PIPE
+        with _start(arguments, said, stdin=stdin, stdout=subprocess.PIPE) as process:
+            try:
+                content = process.communicate(feed)[0]
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            raise failure(process.returncode, _said(said), path)
+    return content
+
+
+class Encoder:
+    """Encodes raw frames into a file, which is a playable movie at every moment.
+
+    Parameters
+    ----------
+    path : Path
+        The file; one that exists is replaced.
+    size : (int, int)
+        Width and height of a frame.
+    pixels : str
+        Pixel format of the frames given, by ffmpeg's name.
+    fps : float
+        Frames a second.
+    arguments : sequence of str
+        How to encode.
+
+    Raises
+    ------
+    MissingDependencyError
+        If there is no ffmpeg.
+
+    Notes
+    -----
+    A thread hands the frames over: a signal handler that raises in the middle of a write would
+    leave half a frame in the pipe, and every later one shifted. One frame waits, so that memory
+    stays bounded. Should this process be killed, ffmpeg meets the end of its input and finishes the
+    file.
+    """
+
+    def __init__(
+        self, path: Path, size: tuple[int, int], pixels: str, fps: float, arguments: Sequence[str]
+    ) -> None:
+        self.path = path
+        # Closed in `_end`, when ffmpeg has said its last.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        given = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{size[0]}x{size[1]}", "-r", f"{fps}"]
+        try:
+            self._process = _start(
+                ["-y", "-xerror", *given, "-i", "pipe:0", *arguments, str(path)],
+                self._said,
+                stdin=subprocess.PIPE,
+            )
+        except BaseException:
+            self._said.close()
+            raise
+        self._failure: Exception | None = None
+        self._frames: SimpleQueue[_Frame | None] = SimpleQueue()
+        self._last: _Frame | None = None
+        self._closed = False
+        _encoders.add(self)
+        self._thread = threading.Thread(target=self._feed, name="holdfast-ffmpeg", daemon=True)
+        self._thread.start()
+
+    def write(self, frame: "bytes | memoryview") -> None:
+        """Hand a frame over, when the one before has been taken.
+
+        Raises
+        ------
+        OSError
+            If the disk is full.
+        StateError
+            If ffmpeg has ended; the message holds what it said.
+        """
+        self._wait_for_last()
+        if self._process.poll() is not None:
+            self._end()
+        self.check()
+        self._last = _Frame(frame)
+        self._frames.put(self._last)
+
+    def check(self) -> None:
+        """Raise what has gone wrong, if anything has."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _wait_for_last(self) -> None:
+        while self._last is not None and not self._last.taken:
+            self._last.lock.acquire(timeout=_WAIT)
+
+    def _feed(self) -> None:
+        """Write frames to the pipe until there are no more, or ffmpeg has ended."""
+        pipe = self._process.stdin
+        if pipe is None:
+            raise AssertionError
+        broken = False
+        while (frame := self._frames.get()) is not None:
+            view = memoryview(frame.content).cast("B")
+            try:
+                while view and not broken:
+                    view = view[pipe.write(view) :]
+            except OSError:  # it has ended; `write` and `close` find out why
+                broken = True
+            frame.take()
+        with contextlib.suppress(OSError):
+            pipe.close()
+
+    def close(self) -> None:
+        """Finish the file; does nothing the second time.
+
+        Raises
+        ------
+        OSError
+            If the disk is full.
+        StateError
+            If ffmpeg fails.
+        """
+        if not self._closed:
+            self._wait_for_last()
+            self._end()
+            self.check()
+
+    def _end(self) -> None:
+        if self._closed:
+            return
+        self._frames.put(None)
+        self._thread.join()
+        code = self._process.wait()
+        if code and self._failure is None:
+            self._failure = failure(code, _said(self._said), self.path)
+        self._said.close()
+        self._closed = True
+
+    def abandon(self) -> None:
+        """End ffmpeg at once; the file stays as it is."""
+        self._process.kill()
+        self._end()
+
+    def let_go(self) -> None:
+        """Close the pipe in a forked child, or ffmpeg would wait for the child's end, too."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+_encoders: "weakref.WeakSet[Encoder]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for encoder in list(_encoders):
+        encoder.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Frame:
+    """A frame on its way to the pipe."""
+
+    __slots__ = ("content", "lock", "taken")
+
+    def __init__(self, content: "bytes | memoryview") -> None:
+        self.content: bytes | memoryview = content
+        self.lock = threading.Lock()
+        self.lock.acquire()
+        self.taken = False
+
+    def take(self) -> None:
+        self.content = b""
+        self.taken = True
+        self.lock.release()
+
+
+class Decoder:
+    """Decodes a movie frame by frame, from one of its frames on.
+
+    Parameters
+    ----------
+    path : Path
+        The movie.
+    frame_bytes : int
+        Bytes of a raw frame.
+    pixels : str
+        Pixel format wanted, by ffmpeg's name.
+    seconds : float
+        When the first frame wanted begins.
+    """
+
+    def __init__(self, path: Path, frame_bytes: int, pixels: str, seconds: float = 0.0) -> None:
+        self._path, self._frame_bytes = path, frame_bytes
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
+        seek = ["-ss", f"{seconds:.6f}"] if seconds > 0 else []
+        wanted = ["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", pixels]
+        try:
+            self._process = _start(
+                [*seek, "-i", str(path), *wanted, "pipe:1"], self._said, stdout=subprocess.PIPE
+            )
+        except BaseException:
+            self._said.close()
+            raise
+
+    def read(self) -> bytes | None:
+        """Return the next frame; None after the last.
+
+        Raises
+        ------
+        FormatError
+            If ffmpeg cannot decode the file; the message holds what it said.
+        """
+        pipe = self._process.stdout
+        if pipe is None:
+            raise AssertionError
+        parts, missing = [], self._frame_bytes
+        while missing and (part := pipe.read(missing)):
+            parts.append(part)
+            missing -= len(part)
+        if not missing:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+        code = self._process.wait()
+        if code or parts:
+            raise FormatError(
+                f"{self._path} is damaged or no movie: {_said(self._said) or 'its end is missing'}"
+                "; restore it from a copy"
+            )
+        return None
+
+    def close(self) -> None:
+        """End ffmpeg; does nothing the second time."""
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process.kill()
+        self._process.wait()
+        self._said.close()
+
+
+def tags(path: Path) -> dict[str, str]:
+    """Return the tags of a movie's container, names in lower case.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    FormatError
+        If it is no movie.
+    """
+    text = _probe(path, ["-f", "ffmetadata", "pipe:1"]).decode("utf-8", "replace")
+    return dict(_parse_tags(text))
+
+
+def _parse_tags(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what ffmpeg's own text format for tags holds, which escapes with backslashes."""
+    for name, value in _TAG.findall(text):
+        yield _ESCAPED.sub(r"\1", name).lower(), _ESCAPED.sub(r"\1", value)
+
+
+def _escaped(value: str) -> str:
+    return re.sub(r"([=;#\\\n])", r"\\\1", value)
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What is in a movie, without decoding it.
+
+    Attributes
+    ----------
+    size : (int, int)
+        Width and height.
+    codec : str
+        ffmpeg's name of the codec.
+    starts : list of float
+        Seconds at which each frame begins.
+    """
+
+    size: tuple[int, int]
+    codec: str
+    starts: list[float]
+
+
+def frames_of(path: Path, *, decode: bool = False) -> Frames:
+    """Look at the frames of a movie.
+
+    Parameters
+    ----------
+    path : Path
+        The movie.
+    decode : bool
+        Whether to count only what can be decoded, of a movie whose end may be missing.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    FormatError
+        If it is no movie.
+    """
+    told = ["-map", "0:v:0", "-f", "framecrc", "pipe:1"]
+    if decode:
+        text = _decodable(path, ["-fps_mode", "passthrough", *told]).decode("ascii", "replace")
+    else:
+        text = _probe(path, ["-c", "copy", *told]).decode("ascii", "replace")
+    found, codec = _DIMENSIONS.search(text), _CODEC.search(text)
+    if found is None or codec is None:
+        raise FormatError(f"{path} holds no movie; check the name")
+    unit = _TIME_BASE.search(text)
+    tick = int(unit[1]) / int(unit[2]) if unit else 1.0
+    lines = [line.split(",") for line in text.splitlines() if line and not line.startswith("#")]
+    starts = sorted(int(line[2]) * tick for line in lines)
+    return Frames((int(found[1]), int(found[2])), codec[1], starts)
+
+
+def _decodable(path: Path, arguments: Sequence[str]) -> bytes:
+    """Return what ffmpeg finds up to the first frame that is damaged, which it fails at."""
+    with tempfile.TemporaryFile() as said:
+        strictly = ["-err_detect", "explode", "-xerror", "-i", str(path), *arguments]
+        with _start(strictly, said, stdout=subprocess.PIPE) as process:
+            return process.communicate()[0]
+
+
+def _probe(path: Path, arguments: Sequence[str]) -> bytes:
+    if not path.is_file():
+        raise MissingFileError(f"there is no movie {path}; check the name")
+    try:
+        return run(["-i", str(path), *arguments], path)
+    except StateError as error:
+        raise FormatError(f"{path} is damaged or no movie ({error})") from None
+
+
+def copy(
+    sources: Sequence[Path],
+    target: Path,
+    arguments: Sequence[str] = (),
+    *,
+    tagged: Mapping[str, str] | None = None,
+) -> None:
+    """Copy a movie, or several one after the other, into a file that is whole or not there.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Movies of one size and codec.
+    target : Path
+        The file, which is replaced.
+    arguments : sequence of str
+        Options of its container.
+    tagged : mapping, optional
+        Tags of the container.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
+    StateError
+        If ffmpeg fails.
+    """
+    temporary = temporary_beside(target).with_suffix(target.suffix)
+    inputs = ["-i", str(sources[0])]
+    with contextlib.ExitStack() as stack:
+        if len(sources) > 1:
+            listed = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".txt"))
+            for path in sources:
+                quoted = str(path.resolve()).replace("'", "'\\''")
+                listed.write(f"file '{quoted}'\n")
+            listed.flush()
+            inputs = ["-f", "concat", "-safe", "0", "-i", listed.name]
+        feed = None
+        if tagged is not None:
+            feed = "".join(f"{k}={_escaped(v)}\n" for k, v in tagged.items()).encode()
+            inputs += ["-f", "ffmetadata", "-i", "pipe:0"]
+        chosen = ["-map", "0:v:0", "-map_metadata", "1" if tagged is not None else "0"]
+        try:
+            told = [*inputs, *chosen, "-c", "copy", *arguments, str(temporary)]
+            run(told, target, feed=None if feed is None else b";FFMETADATA1\n" + feed)
+            fsync_path(temporary)
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,199 @@
+"""What makes frames of fields: drawing them for a rendering, or coding them for an archive."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from holdfast._atomic import replace_bytes
+from holdfast._names import listing
+from holdfast._sync import Durability
+from holdfast.errors import HoldfastWarning, InvalidInputError
+from holdfast.fields._ffmpeg import ffmpeg_executable
+from holdfast.fields._ffv1 import (
+    COMMENT,
+    ENDINGS,
+    Archive,
+    check_limits,
+    limits_of,
+    pixel_format,
+)
+from holdfast.fields._forms import Array, Layout
+from holdfast.fields._pictures import axes_of
+from holdfast.fields._recording import Coding, archive_coding, rendering_coding, sidecar
+from holdfast.fields._render import Look, Renderer
+from holdfast.fields._render import limits_of as colour_limits
+
+Frame = tuple[bytes, tuple[int, int]]
+
+
+class Making(Protocol):
+    """Makes the frames of a movie.
+
+    Attributes
+    ----------
+    archive : bool
+        Whether fields can be made of the frames again.
+    """
+
+    archive: bool
+
+    def begin(self, layout: Layout, info: Mapping[str, Any]) -> Coding:
+        """Prepare for fields of a layout, and return how their frames become a file."""
+
+    def frame(self, values: Array, time: float) -> Frame:
+        """Return the raw frame of a field, and its width and height."""
+
+    def note(self, time: float) -> str:
+        """Return a line to be kept beside the movie while it is written; empty for none."""
+
+    def update(self, info: Mapping[str, Any]) -> None:
+        """Take in information that came meanwhile."""
+
+    def tags(self, times: list[float]) -> dict[str, str] | None:
+        """Return the tags of the finished movie; None for none."""
+
+    def finished(self, path: Path, times: list[float]) -> None:
+        """Do what is to be done beside a movie that has its name."""
+
+
+class Rendering:
+    """Draws fields for eyes."""
+
+    archive = False
+
+    def __init__(
+        self, path: Path, codec: str, fps: float, bitrate: float, looks: Mapping[str, Any]
+    ) -> None:
+        chosen = {name: value for name, value in looks.items() if value is not None}
+        self._coding_of = (path, codec, chosen.pop("movie_writer", "auto"), fps, bitrate)
+        self._look = Look(**chosen)
+        if not 0 < self._look.dpi <= 1200:
+            raise InvalidInputError(f"dpi is a number from 0 to 1200, not {self._look.dpi!r}")
+        rendering_coding(*self._coding_of)
+        self._renderer: Renderer | None = None
+
+    def begin(self, layout: Layout, info: Mapping[str, Any]) -> Coding:  # noqa: ARG002 - eyes see none
+        """Prepare for fields of a layout; limits seen so far begin anew."""
+        coding = rendering_coding(*self._coding_of)
+        if not coding.pillow:
+            ffmpeg_executable()
+        if self._look.limits is not None:
+            colour_limits(self._look.limits, len(layout.form.parts or (None,)))
+        self._renderer = Renderer(layout.form, self._look)
+        return coding
+
+    def frame(self, values: Array, time: float) -> Frame:
+        """Return a drawing."""
+        if self._renderer is None:
+            raise AssertionError
+        pixels = self._renderer.frame(values, time)
+        return pixels.tobytes(), (pixels.shape[1], pixels.shape[0])
+
+    def note(self, time: float) -> str:  # noqa: ARG002 - a drawing shows its time
+        """Return nothing."""
+        return ""
+
+    def update(self, info: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def tags(self, times: list[float]) -> None:
+        """Return nothing."""
+
+    def finished(self, path: Path, times: list[float]) -> None:
+        """Do nothing."""
+
+
+class Archiving:
+    """Codes fields as data."""
+
+    archive = True
+
+    def __init__(
+        self,
+        path: Path,
+        fps: float,
+        *,
+        vmin: Any = 0.0,
+        vmax: Any = 1.0,
+        bits_per_channel: int = 16,
+        video_format: str = "auto",
+        write_times: bool = False,
+    ) -> None:
+        if path.suffix.lower() not in ENDINGS:
+            raise InvalidInputError(
+                f"{path}: an archive ends in one of {listing(ENDINGS)}, not "
+                f"{path.suffix or 'nothing'}; limits=(low, high) are those of a rendering's colours"
+            )
+        pixel_format(video_format, 1, bits_per_channel)
+        self._path, self._fps = path, fps
+        self._low, self._high = vmin, vmax
+        self._format, self._bits = video_format, bits_per_channel
+        self._write_times, self._warned = write_times, False
+        self._archive: Archive | None = None
+
+    def begin(self, layout: Layout, info: Mapping[str, Any]) -> Coding:
+        """Prepare for fields of a layout.
+
+        Raises
+        ------
+        InvalidInputError
+            If a frame cannot hold them.
+        """
+        form, shape = layout.form, layout.shape
+        axes = len(axes_of(form, shape))
+        if axes > 2 or layout.dtype.kind == "c":
+            raise InvalidInputError(
+                f"{layout.dtype} fields with {axes} axes do not fit the frames of a movie, which "
+                "hold real numbers along one axis or two; keep them in a FileStorage"
+            )
+        low, high = (
+            limits_of(form, shape, axes, limit, name)
+            for limit, name in ((self._low, "vmin"), (self._high, "vmax"))
+        )
+        check_limits(low, high)
+        pixels = pixel_format(self._format, len(low), self._bits)
+        ffmpeg_executable()
+        self._archive = Archive(shape, layout.dtype, axes, pixels, low, high, dict(info))
+        return archive_coding(
+            pixels.given, pixels.coded, self._fps, f"{COMMENT}={self._archive.comment()}"
+        )
+
+    def frame(self, values: Array, time: float) -> Frame:  # noqa: ARG002 - times stand in the tags
+        """Return a frame of rounded values."""
+        archive = self._known
+        content = archive.encode(values)
+        if archive.clipped and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self._path}: values beyond vmin and vmax, or no numbers, are stored as the "
+                "nearest limit; choose wider limits",
+                HoldfastWarning,
+                stacklevel=5,
+            )
+        return content, archive.cells
+
+    def note(self, time: float) -> str:
+        """Return the time, so that a movie that is never finished has it."""
+        return f"{time!r}\n"
+
+    def update(self, info: Mapping[str, Any]) -> None:
+        """Take in information that came meanwhile."""
+        self._known.info = dict(info)
+
+    def tags(self, times: list[float]) -> dict[str, str]:
+        """Return what makes data of the frames."""
+        self._known.times = times
+        return {COMMENT: self._known.comment()}
+
+    def finished(self, path: Path, times: list[float]) -> None:
+        """Write the times beside the movie, if that was asked for."""
+        if self._write_times:
+            text = "".join(f"{time!r}\n" for time in times)
+            replace_bytes(sidecar(path), text.encode("ascii"), Durability())
+
+    @property
+    def _known(self) -> Archive:
+        if self._archive is None:
+            raise AssertionError
+        return self._archive

@@ -1,0 +1,343 @@
+"""`Recording`: a movie while it is written, under a temporary name, and how it gets its own."""
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from holdfast._names import listing
+from holdfast._process import ForkGuard
+from holdfast.errors import HoldfastError, InvalidInputError, StateError
+from holdfast.fields._ffmpeg import Encoder, copy, frames_of
+from holdfast.fields._gif import GifWriter
+
+Size = tuple[int, int]
+
+_MP4 = ("-movflags", "+empty_moov+default_base_moof+frag_every_frame")
+_MATROSKA = ("-cluster_time_limit", "0")
+_PARTIAL = {
+    ".mp4": _MP4,
+    ".m4v": _MP4,
+    ".mov": _MP4,
+    ".mkv": _MATROSKA,
+    ".webm": _MATROSKA,
+    ".gif": (),
+}
+"""What makes a container whose beginning can be played, by ending."""
+
+_FINAL = dict.fromkeys((".mp4", ".m4v", ".mov"), ("-movflags", "+faststart+use_metadata_tags"))
+
+_LIVE = ("-preset", "veryfast", "-tune", "zerolatency", "-pix_fmt", "yuv420p")
+_LIVE_VP9 = (
+    "-lag-in-frames",
+    "0",
+    "-deadline",
+    "realtime",
+    "-cpu-used",
+    "6",
+    "-row-mt",
+    "1",
+    "-pix_fmt",
+    "yuv420p",
+)
+_PALETTE = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1:dither=none"
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A codec of renderings: endings it goes into, ffmpeg's options, and those for its quality."""
+
+    endings: tuple[str, ...]
+    options: tuple[str, ...]
+    quality: tuple[str, ...] = ()
+
+
+CODECS = {
+    "h264": Codec((".mp4", ".m4v", ".mov", ".mkv"), ("-c:v", "libx264", *_LIVE), ("-crf", "18")),
+    "h265": Codec(
+        (".mp4", ".m4v", ".mov", ".mkv"),
+        ("-c:v", "libx265", "-tag:v", "hvc1", "-x265-params", "log-level=error", *_LIVE),
+        ("-crf", "22"),
+    ),
+    "vp9": Codec(
+        (".webm", ".mkv", ".mp4"),
+        ("-c:v", "libvpx-vp9", *_LIVE_VP9),
+        ("-crf", "24", "-b:v", "0"),
+    ),
+    "gif": Codec((".gif",), ("-lavfi", _PALETTE)),
+}
+"""Codecs of renderings, the first that fits an ending being its default.
+
+Each gives out a frame as soon as it has it, which costs some compression, so that what is in the
+file lags behind by a frame and not by seconds.
+"""
+
+WRITERS = ("auto", "ffmpeg", "pillow")
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How frames become a file.
+
+    Attributes
+    ----------
+    pixels : str
+        Pixel format of raw frames, by ffmpeg's name.
+    fps : float
+        Frames a second.
+    options : tuple of str
+        What ffmpeg is told about the codec.
+    suffix : str
+        Ending of the file while it is written.
+    pillow : bool
+        Whether Pillow writes it, without ffmpeg.
+    """
+
+    pixels: str
+    fps: float
+    options: tuple[str, ...]
+    suffix: str
+    pillow: bool = False
+
+
+def rendering_coding(target: Path, codec: str, writer: str, fps: float, bitrate: float) -> Coding:
+    """Return how a rendering is written.
+
+    Parameters
+    ----------
+    target : Path
+        The file, whose ending chooses the container.
+    codec : str
+        A name of `CODECS`, or ``auto``.
+    writer : {"auto", "ffmpeg", "pillow"}
+        What writes it.
+    fps : float
+        Frames a second.
+    bitrate : float
+        Kilobits a second; not positive for a fixed quality.
+
+    Raises
+    ------
+    InvalidInputError
+        If these do not go together.
+    """
+    ending = target.suffix.lower()
+    fitting = [name for name, known in CODECS.items() if ending in known.endings]
+    if writer not in WRITERS:
+        raise InvalidInputError(f"movie_writer is one of {listing(WRITERS)}, not {writer!r}")
+    if not fitting:
+        raise InvalidInputError(
+            f"{target}: a movie ends in one of {listing(_PARTIAL)}, not {ending or 'nothing'}"
+        )
+    if codec == "auto":
+        codec = fitting[0]
+    if codec not in CODECS:
+        raise InvalidInputError(
+            f"codec {codec!r} is unknown; use one of auto, ffv1, {listing(CODECS)}"
+        )
+    if codec not in fitting:
+        raise InvalidInputError(
+            f"{target}: codec {codec!r} does not go into {ending}; use {listing(fitting)}, or end "
+            f"the name in one of {listing(CODECS[codec].endings)}"
+        )
+    if writer == "pillow" and ending != ".gif":
+        raise InvalidInputError(
+            f"{target}: movie_writer='pillow' writes .gif only; use 'ffmpeg' for {ending}"
+        )
+    pillow = ending == ".gif" and writer != "ffmpeg"
+    chosen = CODECS[codec]
+    rate = ("-b:v", f"{bitrate:g}k") if bitrate > 0 else chosen.quality
+    options = (*chosen.options, *rate, *_PARTIAL[ending], "-flush_packets", "1")
+    return Coding("rgb24", fps, options, ending, pillow)
+
+
+def archive_coding(pixels: str, coded: str, fps: float, tag: str) -> Coding:
+    """Return how an archive is written: each frame by itself, so that any can be read alone."""
+    codec = ("-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", coded, "-metadata", tag)
+    return Coding(pixels, fps, (*codec, *_MATROSKA, "-flush_packets", "1"), ".mkv")
+
+
+class _Sink(Protocol):
+    def write(self, frame: "bytes | memoryview") -> None: ...
+    def close(self) -> None: ...
+    def abandon(self) -> None: ...
+
+
+class Recording:
+    """Frames on their way into a movie.
+
+    Parameters
+    ----------
+    target : Path
+        The movie, which is whole or not there.
+    coding : Coding
+        How frames become a file.
+    tags : callable
+        Returns the tags of the container when it is finished; None for none.
+    continues : bool
+        Whether the frames are added to those that `target` has.
+
+    Attributes
+    ----------
+    partial : Path or None
+        The file that is written, beside the target.
+    kept : int
+        Frames given since the movie was last whole, as far as they are known to be in `partial`.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        coding: Coding,
+        tags: Callable[[], Mapping[str, str] | None],
+        *,
+        continues: bool,
+    ) -> None:
+        self.target, self.continues = target, continues
+        self.partial: Path | None = None
+        self.kept = 0
+        self._coding, self._tags = coding, tags
+        self._sink: _Sink | None = None
+        self._damaged = False
+        self._guard = ForkGuard()
+
+    def write(self, frame: bytes, size: Size, note: str = "") -> None:
+        """Add a frame, and a line to the text file beside `partial`.
+
+        Raises
+        ------
+        OSError
+            If the disk is full. `partial` can be played, and a later call goes on from `kept`.
+        StateError
+            If ffmpeg has ended; the message holds what it said.
+        """
+        self._guard.check(f"movie {self.target}")
+        if self._sink is None:
+            self.finish()  # what a failure has left
+            self._open(size)
+        if self._sink is None:
+            raise AssertionError
+        try:
+            self._sink.write(frame)
+        except (OSError, HoldfastError):
+            self._failed()
+            raise
+        self.kept += 1
+        if note and self.partial is not None:
+            with open(sidecar(self.partial), "a", encoding="ascii") as file:
+                file.write(note)
+
+    def _open(self, size: Size) -> None:
+        if self.continues:
+            self._check_size(size)
+        partial = _new_beside(self.target, self._coding.suffix)
+        try:
+            if self._coding.pillow:
+                after = self.target if self.continues else None
+                self._sink = GifWriter(partial, size, self._coding.fps, after=after)
+            else:
+                given = self._coding
+                self._sink = Encoder(partial, size, given.pixels, given.fps, given.options)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        self.partial = partial
+
+    def _check_size(self, size: Size) -> None:
+        if self._coding.pillow:
+            return  # it looks itself
+        there = frames_of(self.target).size
+        if there != size:
+            raise InvalidInputError(
+                f"{self.target} has frames of {there[0]} x {there[1]} pixels, and those to be "
+                f"added {size[0]} x {size[1]}; write_mode='truncate' begins a new movie"
+            )
+
+    def _failed(self) -> None:
+        """Let go of a writer that failed, and count the frames that can be played."""
+        self._damaged = True
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.abandon()
+        if self.partial is not None and not self._coding.pillow:  # which leaves whole frames
+            self.kept = 0
+            with contextlib.suppress(HoldfastError):  # there may be less than one frame
+                self.kept = len(frames_of(self.partial, decode=True).starts)
+        if not self.kept:
+            self._remove_partial()
+
+    def _remove_partial(self) -> None:
+        if self.partial is not None:
+            self.partial.unlink(missing_ok=True)
+            sidecar(self.partial).unlink(missing_ok=True)
+            self.partial = None
+
+    def finish(self) -> None:
+        """Give the movie its own name, with all its frames.
+
+        Raises
+        ------
+        OSError
+            If the disk is full. `partial` can be played; call again.
+        StateError
+            If ffmpeg has ended; the message holds what it said.
+        """
+        if not self._guard:
+            return  # a forked child has nothing to finish
+        if self._sink is not None:
+            try:
+                self._sink.close()
+            except (OSError, HoldfastError):
+                self._failed()
+                raise
+            self._sink = None
+        if self.partial is None:
+            return
+        self._give_name(self.partial)
+        self._remove_partial()
+        self.kept, self.continues, self._damaged = 0, True, False
+
+    def _give_name(self, partial: Path) -> None:
+        whole = not (self.continues or self._damaged)
+        if self._coding.pillow or (self._coding.suffix == ".gif" and whole):
+            os.replace(partial, self.target)
+            return
+        sources = [self.target, partial] if self.continues else [partial]
+        ending = self.target.suffix.lower()
+        # Parts count time in units of their own, which ffmpeg takes for those of the first.
+        again = f"setts=ts=N/({self._coding.fps}*TB):duration=1/({self._coding.fps}*TB)"
+        options = [*_FINAL.get(ending, ()), *(("-bsf:v", again) if self.continues else ())]
+        if self._damaged:  # what is behind the last whole frame is left out
+            before = len(frames_of(self.target).starts) if self.continues else 0
+            options += ["-frames:v", str(before + self.kept)]
+        copy(sources, self.target, options, tagged=self._tags())
+
+    def abandon(self) -> None:
+        """Forget what has been written since the movie was last whole."""
+        if self._sink is not None:
+            self._sink.abandon()
+            self._sink = None
+        self._remove_partial()
+        self.kept = 0
+
+
+def sidecar(path: Path) -> Path:
+    """Return the text file with the times of a movie's frames, as py-pde names it."""
+    return path.with_name(f"{path.name}.times")
+
+
+def _new_beside(target: Path, suffix: str) -> Path:
+    """Make an empty file for the frames of a movie: ``pattern.partial.mp4``, or a number more.
+
+    What a killed process left is somebody's beginning of a movie, and is not overwritten.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 10_000):
+        middle = "partial" if number == 1 else f"partial-{number}"
+        path = target.with_name(f"{target.stem}.{middle}{suffix}")
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return path
+    raise StateError(f"{target.parent} holds too many beginnings of {target.name}; remove some")

@@ -1,0 +1,79 @@
+"""`StoredData`: the values of all fields of a storage as one array, read when it is sliced."""
+
+import operator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from holdfast.fields._forms import Array
+
+if TYPE_CHECKING:
+    from holdfast.fields._hooks import Hooks
+
+
+class StoredData:
+    """The values of all fields as an array, of which only what is asked for is read."""
+
+    def __init__(self, storage: "Hooks") -> None:
+        self._storage = storage
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of fields, then the shape of one."""
+        return (len(self), *self._storage.data_shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """The dtype of the values."""
+        return self._storage.dtype
+
+    def __len__(self) -> int:
+        return len(self._storage)
+
+    def __getitem__(self, index: Any) -> Any:
+        first, *rest = index if isinstance(index, tuple) and index else (index,)
+        if first is Ellipsis or first is None or not (isinstance(first, slice) or _is_row(first)):
+            return self._storage.read_values(range(len(self)))[index]
+        if isinstance(first, slice):
+            return self._storage.read_values(range(len(self))[first], tuple(rest))
+        row = row_of(first, len(self), self._storage)
+        return self._storage.read_values(range(row, row + 1), tuple(rest))[0]
+
+    def __iter__(self) -> Iterator[Array]:
+        return self._storage.frames(range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: FBT001 - NumPy's protocol
+        values: Array = self[:]
+        return values if dtype is None else values.astype(dtype)
+
+    def __repr__(self) -> str:
+        return f"<values of {self._storage!r}: shape {self.shape}, {self.dtype}>"
+
+
+def row_of(index: Any, length: int, what: object) -> int:
+    """Return the number of a row from an index that may count from the end.
+
+    Raises
+    ------
+    IndexError
+        If there is no such row.
+    TypeError
+        If it is no index.
+    """
+    if isinstance(index, bool | np.bool_) or not hasattr(index, "__index__"):
+        raise TypeError(f"{what!r} takes a number or a slice, not {index!r}")
+    row = operator.index(index)
+    row += length if row < 0 else 0
+    if not 0 <= row < length:
+        raise IndexError(f"{what!r} has {length} fields, none with number {index}")
+    return row
+
+
+def _is_row(index: Any) -> bool:
+    return isinstance(index, int | np.integer) and not isinstance(index, bool)

@@ -1,0 +1,121 @@
+"""The bytes of a file, holes included, and their XXH3-128."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import xxhash
+
+BUFFER_BYTES = 1 << 18
+"""Small enough for a core's own cache, large enough that hashing runs without the interpreter."""
+
+_ZEROS = memoryview(bytes(BUFFER_BYTES))
+_own = threading.local()
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def open_to_read(path: Path) -> int:
+    """Open a file for reading, without waiting should it have become a pipe."""
+    return os.open(path, _FLAGS | getattr(os, "O_NONBLOCK", 0))
+
+
+def file_digest(relative: str, path: Path) -> bytes:
+    """Return the digest of one file: of its relative name in UTF-8, then its bytes.
+
+    Parameters
+    ----------
+    relative : str
+        Its name below the folder, with ``/`` between the parts.
+    path : Path
+        The file; a symlink is followed.
+
+    Returns
+    -------
+    bytes
+        16 bytes, as in the canonical (big-endian) form of XXH3-128, seed 0.
+    """
+    descriptor = open_to_read(path)
+    try:
+        return descriptor_digest(relative, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def descriptor_digest(relative: str, descriptor: int) -> bytes:
+    """Return the digest of an open file, as `file_digest` does."""
+    state = new_digest(relative)
+    for piece in pieces(descriptor):
+        state.update(piece)
+    return state.digest()
+
+
+def new_digest(relative: str) -> "xxhash.xxh3_128":
+    """Begin the digest of a file with its name; names that are not UTF-8 give their own bytes."""
+    return xxhash.xxh3_128(name_bytes(relative))
+
+
+def name_bytes(relative: str) -> bytes:
+    """Return the bytes of a relative name that go into digests."""
+    return relative.encode("utf-8", "surrogateescape")
+
+
+def pieces(descriptor: int) -> Iterator[memoryview]:
+    """Yield the content of a file; a piece is valid until the next is asked for."""
+    for is_data, start, stop in extents(descriptor):
+        if is_data:
+            yield from data_pieces(descriptor, start, stop)
+        else:
+            yield from hole_pieces((stop or start) - start)
+
+
+def extents(descriptor: int) -> Iterator[tuple[bool, int, int | None]]:
+    """Yield ``(is data, start, stop)`` over a file; stop is None where the file's end is meant."""
+    status = os.fstat(descriptor)
+    size = status.st_size
+    blocks = getattr(status, "st_blocks", None)
+    if blocks is None or blocks * 512 >= size or not hasattr(os, "SEEK_DATA"):
+        yield True, 0, None
+        return
+    position = 0
+    while position < size:
+        try:
+            start = os.lseek(descriptor, position, os.SEEK_DATA)
+        except OSError:  # ENXIO: nothing but a hole from here on, or a system that knows no holes
+            start = size
+        if start > position:
+            yield False, position, start
+        if start >= size:
+            return
+        position = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield True, start, position
+
+
+def data_pieces(descriptor: int, start: int, stop: int | None) -> Iterator[memoryview]:
+    """Yield the bytes of an extent; a piece is valid until the next is asked for."""
+    buffer = getattr(_own, "buffer", None)
+    if buffer is None:
+        buffer = _own.buffer = memoryview(bytearray(BUFFER_BYTES))
+    os.lseek(descriptor, start, os.SEEK_SET)
+    left = stop - start if stop is not None else None
+    while left is None or left > 0:
+        room = buffer if left is None or left >= BUFFER_BYTES else buffer[:left]
+        count = os.readv(descriptor, [room]) if hasattr(os, "readv") else _read(descriptor, room)
+        if not count:
+            return
+        yield buffer[:count]
+        left = None if left is None else left - count
+
+
+def _read(descriptor: int, room: memoryview) -> int:
+    content = os.read(descriptor, len(room))
+    room[: len(content)] = content
+    return len(content)
+
+
+def hole_pieces(length: int) -> Iterator[memoryview]:
+    """Yield the zeros that a hole reads as."""
+    while length > 0:
+        yield _ZEROS[:length]
+        length -= BUFFER_BYTES

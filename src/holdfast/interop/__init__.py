@@ -1,0 +1,1 @@
+"""Other formats and libraries, one a file."""

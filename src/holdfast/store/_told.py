@@ -1,0 +1,22 @@
+"""What the metadata of a run say of its task."""
+
+from typing import Any
+
+from holdfast.errors import FormatError
+from holdfast.run import LogReader
+
+
+def told_task(reader: LogReader) -> dict[str, Any]:
+    """Return what the metadata of a run say of its task.
+
+    Raises
+    ------
+    FormatError
+        If they say nothing that can be understood.
+    """
+    told = reader.meta.get("task")
+    if not isinstance(told, dict) or not isinstance(told.get("name"), str):
+        raise FormatError(f"{reader.path} is a run, but not one of a task; read it with LogReader")
+    if not isinstance(told.get("params"), dict):
+        raise FormatError(f"{reader.path} has lost the parameters of its task; restore it")
+    return told

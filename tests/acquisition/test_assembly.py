@@ -1,0 +1,364 @@
+"""Assembling: archives that hold every message once, by time, whatever happens on the way."""
+
+import errno
+import os
+import shutil
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers import contents, output
+from holdfast import (
+    DataLogger,
+    IntegrityError,
+    InvalidInputError,
+    LockedError,
+    LogArchiveReader,
+    LogPackage,
+    MissingFileError,
+    assemble_log_archives,
+)
+from holdfast.acquisition import _merge
+from holdfast.journal import WriterLock
+from holdfast.testing.faults import Faults, injected
+
+
+def pairs(folder: Path, source: int | str) -> list[tuple[int, bytes]]:
+    """Return times and payloads of an archive, as NumPy alone reads them."""
+    with np.load(folder / f"{source}_log.npz", allow_pickle=False) as archive:
+        times, offsets, payload = archive["timestamps"], archive["offsets"], archive["payload"]
+    ends = offsets.tolist()
+    content = payload.tobytes()
+    return [(t, content[a:b]) for t, (a, b) in zip(times.tolist(), pairwise(ends), strict=True)]
+
+
+def recorded(folder: str = "out", seed: int = 0, count: int = 3000) -> dict[Any, list[Any]]:
+    """Record messages of random sources, times and lengths; return them by source, as put."""
+    chance = np.random.default_rng(seed)
+    logger = DataLogger(folder, "rig")
+    put: dict[Any, list[Any]] = {}
+    for number in range(count):
+        source: Any = [0, 1, 255, "camera"][chance.integers(4)]
+        time = int(chance.integers(1, 2 + count // 4))  # 0 would be an onset
+        payload = b"%d" % number + bytes(int(chance.integers(0, 40)))
+        logger.put(source, time, payload)
+        put.setdefault(source, []).append((time, payload))
+    logger.start()
+    logger.stop()
+    return put
+
+
+def by_time(messages: list[Any]) -> list[Any]:
+    return sorted(messages, key=lambda message: message[0])
+
+
+def log_of(folder: str = "out") -> Path:
+    return Path(folder, "rig_data_log")
+
+
+def test_every_message_is_in_the_archive_of_its_source_by_time() -> None:
+    put = recorded()
+    assemble_log_archives(log_of(), verify_integrity=True)
+    assert {path.name for path in log_of().iterdir()} == {f"{s}_log.npz" for s in put}
+    for source, messages in put.items():
+        assert pairs(log_of(), source) == by_time(messages)
+
+
+def test_messages_that_exceed_the_memory_budget_are_ordered_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_merge, "BUDGET", 3000)
+    put = recorded()
+    assemble_log_archives(log_of())
+    for source, messages in put.items():
+        assert pairs(log_of(), source) == by_time(messages)
+
+
+def test_more_messages_of_one_time_than_fit_the_memory_keep_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_merge, "BUDGET", 3000)
+    logger = DataLogger("out", "rig")
+    put = [(time, b"%d" % number) for number, time in enumerate([5] * 3000 + [7, 2, 5, 9])]
+    for time, payload in put:
+        logger.put(1, time, payload)
+    assemble_log_archives(log_of())
+    assert pairs(log_of(), 1) == by_time(put)
+
+
+def test_a_second_assembly_adds_and_one_without_news_changes_nothing() -> None:
+    first = recorded(seed=1)
+    assemble_log_archives(log_of())
+    second = recorded(seed=2)
+    assemble_log_archives(log_of())
+    before = contents(log_of())
+    assemble_log_archives(log_of())
+    assert contents(log_of()) == before
+    for source, messages in first.items():
+        assert pairs(log_of(), source) == by_time(messages) + by_time(second[source])
+
+
+def test_sources_that_are_kept_are_not_taken_twice() -> None:
+    put = recorded()
+    for _ in range(3):
+        assemble_log_archives(log_of(), remove_sources=False)
+        assert list(log_of().glob("producer-*/*.block"))
+    assemble_log_archives(log_of())
+    assert not list(log_of().glob("producer-*"))
+    for source, messages in put.items():
+        assert pairs(log_of(), source) == by_time(messages)
+
+
+def test_a_live_producers_messages_are_assembled_again_and_again_once_each() -> None:
+    logger = DataLogger("out", "rig")
+    for part in range(4):
+        for number in range(100):
+            logger.put(number % 3, part * 1000 + number, b"%d" % number)
+        assemble_log_archives(log_of())
+        assert len(pairs(log_of(), 0)) == 34 * (part + 1)
+    logger.put("late", 1, b"x")
+    reader = LogArchiveReader.live(log_of(), 1, onset_us=0)
+    assert reader.message_count == 33 * 4
+    logger.start()
+    logger.stop()
+    assemble_log_archives(log_of())
+    assert [len(pairs(log_of(), source)) for source in (0, 1, 2, "late")] == [136, 132, 132, 1]
+    assert not list(log_of().glob("producer-*"))
+
+
+@pytest.mark.parametrize(("error", "stride"), [(errno.ENOSPC, 3), (errno.EIO, 4)])
+def test_an_assembly_that_fails_at_any_step_loses_and_doubles_nothing(
+    error: int, stride: int, request: pytest.FixtureRequest
+) -> None:
+    stride = 1 if request.config.getoption("--campaign", default=False) else stride
+    put = recorded("first", count=60)
+    more = recorded("first", seed=3, count=60)
+    assembled = {s: by_time(put.get(s, [])) + by_time(more.get(s, [])) for s in {*put, *more}}
+    step, seen = 0, set()
+    while True:
+        folder = Path(f"step{step}")
+        shutil.copytree("first", folder)
+        faults = Faults(at=step, error=error)
+        try:
+            with injected(faults, below=folder.absolute()):
+                assemble_log_archives(log_of(str(folder)))
+        except OSError as raised:
+            seen.add(raised.errno)
+        for source, messages in assembled.items():
+            reader = LogArchiveReader.live(log_of(str(folder)), source, onset_us=0)
+            found = [m.payload.tobytes() for m in reader.iter_messages()]
+            assert found == [payload for _, payload in messages], faults.calls[-1]
+        assemble_log_archives(log_of(str(folder)))
+        for source, messages in assembled.items():
+            assert pairs(log_of(str(folder)), source) == messages
+        assert not list(folder.rglob("*.block"))
+        shutil.rmtree(folder)
+        if len(faults.calls) <= step:
+            break
+        step += stride
+    assert step > 20
+    assert seen == {error}
+
+
+def test_an_assembly_killed_before_any_step_loses_and_doubles_nothing() -> None:
+    put = recorded("first", count=60)
+    shutil.copytree("first", "copies/0")
+    seen = 0
+
+    def copy(_: object) -> None:
+        nonlocal seen
+        seen += 1
+        shutil.copytree("first", f"copies/{seen}")
+
+    with injected(Faults(before=copy), below=Path("first").absolute()):
+        assemble_log_archives(log_of("first"))
+    assert seen > 20
+    for step in range(0, seen + 1, 2):
+        folder = log_of(f"copies/{step}")
+        for source, messages in put.items():
+            reader = LogArchiveReader.live(folder, source, onset_us=0)
+            found = [m.payload.tobytes() for m in reader.iter_messages()]
+            assert found == [payload for _, payload in by_time(messages)]
+        assemble_log_archives(folder)
+        for source, messages in put.items():
+            assert pairs(folder, source) == by_time(messages)
+        assert {path.name for path in folder.iterdir()} == {f"{s}_log.npz" for s in put}
+
+
+def test_two_assemblies_at_once_exclude_each_other() -> None:
+    recorded()
+    lock = WriterLock(log_of() / "assembly")
+    with pytest.raises(LockedError, match="being assembled"):
+        assemble_log_archives(log_of())
+    lock.release()
+    assemble_log_archives(log_of())
+
+
+def test_the_form_with_a_member_for_each_message_is_written_and_read() -> None:
+    with DataLogger("out", "rig") as logger:
+        logger.put(3, 0, np.array([10**15], "<u8"))
+        logger.put(3, 5, b"five")
+        logger.put(3, 5, b"five again")
+    assemble_log_archives(log_of(), layout="messages")
+    with np.load(log_of() / "3_log.npz") as archive:
+        assert archive.files == [f"003_{0:020d}", f"003_{5:020d}", f"003_{5:020d}_2"]
+        assert archive[f"003_{5:020d}"].tobytes() == b"\3" + (5).to_bytes(8, "little") + b"five"
+    reader = LogArchiveReader(log_of() / "3_log.npz")
+    assert reader.onset_timestamp_us == 10**15
+    assert [m.payload.tobytes() for m in reader.iter_messages()] == [b"five", b"five again"]
+    again = DataLogger("out", "rig")
+    again.put(3, 7, b"later")
+    assemble_log_archives(log_of(), layout="messages", remove_sources=False)
+    assemble_log_archives(log_of(), layout="messages")
+    found = LogArchiveReader(log_of() / "3_log.npz", onset_us=0).iter_messages()
+    assert [m.payload.tobytes() for m in found] == [b"five", b"five again", b"later"]
+    again.put(3, 8, b"latest")
+    assemble_log_archives(log_of())
+    assert [payload for _, payload in pairs(log_of(), 3)][1:] == [
+        b"five",
+        b"five again",
+        b"later",
+        b"latest",
+    ]
+
+
+def test_a_source_with_a_name_has_no_place_in_that_form() -> None:
+    DataLogger("out", "rig").put("camera", 1, b"x")
+    with pytest.raises(InvalidInputError, match=r"'camera'.*columns"):
+        assemble_log_archives(log_of(), layout="messages")
+    assert pairs(log_of(), "camera") == [(1, b"x")]
+
+
+def test_entries_of_ataraxis_assemble_into_the_same_archives() -> None:
+    folder = Path("entries")
+    folder.mkdir()
+    for source, time, payload in ((1, 0, b"ABCDEFGH"), (1, 30, b"b"), (2, 7, b""), (1, 20, b"a")):
+        package = LogPackage(np.uint8(source), np.uint64(time), np.frombuffer(payload, "u1"))
+        name, data = package.data
+        np.save(folder / name, data)
+    assemble_log_archives(folder, remove_sources=False)
+    assemble_log_archives(folder)
+    assert pairs(folder, 1) == [(0, b"ABCDEFGH"), (20, b"a"), (30, b"b")]
+    assert pairs(folder, 2) == [(7, b"")]
+    assert {path.name for path in folder.iterdir()} == {"1_log.npz", "2_log.npz"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"max_workers": 0}, "max_workers.*0"), ({"layout": "rows"}, "layout.*'rows'")],
+)
+def test_wrong_options_are_named(options: Any, message: str) -> None:
+    recorded(count=10)
+    with pytest.raises(InvalidInputError, match=message):
+        assemble_log_archives(log_of(), **options)
+
+
+def test_a_folder_that_is_not_there_is_named() -> None:
+    with pytest.raises(MissingFileError, match="nowhere"):
+        assemble_log_archives("nowhere")
+
+
+def test_progress_is_shown_when_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+    recorded(count=10)
+    assemble_log_archives(log_of(), verbose=True)
+    assert "assembling messages" in capfd.readouterr().out
+
+
+def test_a_block_with_flipped_bits_is_named_and_all_others_are_assembled() -> None:
+    recorded(count=400)
+    (damaged,) = log_of().glob("producer-*/*.block")
+    DataLogger("out", "rig").put(77, 1, b"sound")
+    content = bytearray(damaged.read_bytes())
+    content[-3] ^= 4
+    damaged.write_bytes(content)
+    with pytest.raises(IntegrityError, match=damaged.name):
+        assemble_log_archives(log_of())
+    assert damaged.exists()
+    assert pairs(log_of(), 77) == [(1, b"sound")]
+
+
+def test_every_byte_of_a_damaged_block_is_noticed() -> None:
+    with DataLogger("out", "rig") as logger:
+        for number in range(20):
+            logger.put(1, number, b"payload %d" % number)
+    (block,) = log_of().glob("producer-*/*.block")
+    sound = block.read_bytes()
+    used = [at for at, byte in enumerate(sound) if byte]
+    for at in used:
+        content = bytearray(sound)
+        content[at] ^= 0x10
+        block.write_bytes(content)
+        reader: Any = None
+        try:
+            assemble_log_archives(log_of(), remove_sources=False)
+        except IntegrityError:
+            continue
+        finally:
+            reader = (log_of() / "1_log.npz").exists() and pairs(log_of(), 1)
+            (log_of() / "1_log.npz").unlink(missing_ok=True)
+        assert reader == [(number, b"payload %d" % number) for number in range(20)], at
+
+
+def test_default_settings_work_with_few_open_files() -> None:
+    program = """
+        import resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+        import threading
+        from holdfast import DataLogger, LogArchiveReader, assemble_log_archives
+        logger = DataLogger("out", "rig")
+        logger.start()
+        def work(first):
+            for number in range(1000):
+                logger.put((first + number) % 300, number, bytes(600))
+        threads = [threading.Thread(target=work, args=(n * 37,)) for n in range(60)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        logger.stop()
+        assemble_log_archives(logger.output_directory)
+        print(sum(LogArchiveReader(path, 0).message_count
+                  for path in logger.output_directory.glob("*.npz")))
+    """
+    assert output(program) == "60000"
+
+
+@pytest.fixture
+def messages(request: pytest.FixtureRequest) -> int:
+    return 20_000_000 if request.config.getoption("--campaign") else 1_500_000
+
+
+@pytest.mark.timeout(1800)
+def test_memory_stays_bounded_however_many_messages_there_are(messages: int) -> None:
+    program = """
+        import resource, sys
+        count = int(sys.argv[1])
+        import numpy as np
+        from holdfast import DataLogger, LogArchiveReader, assemble_log_archives
+        limit = (1 << 30) if count > 10_000_000 else (400 << 20)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        logger = DataLogger("out", "rig")
+        chance = np.random.default_rng(0)
+        rows = np.zeros((100_000, 64), "u1")
+        for start in range(0, count, 100_000):
+            logger.put_many(1, chance.integers(0, 10**9, 100_000), rows)
+        logger.start(); logger.stop()
+        assemble_log_archives(logger.output_directory)
+        reader = LogArchiveReader(logger.output_directory / "1_log.npz", onset_us=0)
+        times, offsets, payload = reader.read_arrays()
+        assert (times[1:] >= times[:-1]).all()
+        batches = reader.get_batches(workers=4)
+        print(sum(1 for _ in reader.iter_messages(batches[0])) == len(batches[0]), len(times))
+    """
+    assert output(program, messages) == f"True {messages}" if messages < 10**7 else True
+
+
+def test_numpy_and_zip_find_the_archive_sound() -> None:
+    recorded()
+    assemble_log_archives(log_of())
+    for path in log_of().glob("*.npz"):
+        with zipfile.ZipFile(path) as archive:
+            assert archive.testzip() is None
+        assert not os.stat(path).st_mode & 0o111

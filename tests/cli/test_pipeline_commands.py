@@ -1,0 +1,41 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from holdfast import ProcessingTracker
+
+
+def holdfast(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", "from holdfast.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_jobs_shows_how_far_each_is() -> None:
+    tracker = ProcessingTracker(Path("t.yaml"))
+    first, _ = tracker.initialize_jobs([("convert", "a"), ("plot", "")])
+    tracker.fail_job(first, "Traceback\nValueError: no ink")
+    shown = holdfast("jobs", "t.yaml")
+    assert shown.returncode == 0, shown.stderr
+    assert "ValueError: no ink" in shown.stdout
+    assert "2 jobs: 1 scheduled, 1 failed" in shown.stdout
+    found = json.loads(holdfast("jobs", "t.yaml", "--json", "--status", "failed").stdout)
+    assert found["counts"]["FAILED"] == 1
+    assert [job["id"] for job in found["jobs"]] == [first]
+    assert holdfast("jobs", "absent.yaml").returncode == 3
+    assert holdfast("jobs", "t.yaml", "--status", "lost").returncode == 2
+
+
+def test_seal_verify_and_copy() -> None:
+    Path("data").mkdir()
+    Path("data/a").write_text("x")
+    assert holdfast("verify", "data").returncode == 3
+    assert holdfast("seal", "data").returncode == 0
+    assert json.loads(holdfast("verify", "data", "--json").stdout)["ok"]
+    assert "2" in holdfast("copy", "data", "there").stdout
+    assert holdfast("verify", "there").returncode == 0
+    Path("there/a").write_text("y")
+    rotten = holdfast("verify", "there")
+    assert (rotten.returncode, "changed    a" in rotten.stdout) == (4, True)
+    assert json.loads(holdfast("copy", "data", "there", "--json").stdout)["copied"] == 1
+    assert holdfast("copy", "absent", "there").returncode == 3

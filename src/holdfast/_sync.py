@@ -255,6 +255,30 @@ def _find_syncfs() -> Callable[[int], int] | None:
 
 _syncfs = _find_syncfs()
 
+_SYNC_FILE_RANGE_WRITE = 2
+
+
+def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    try:
+        function = ctypes.CDLL(None, use_errno=True).sync_file_range
+    except (AttributeError, OSError, TypeError):  # not glibc on Linux
+        return None
+    function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    function.restype = ctypes.c_int
+    return function
+
+
+_sync_file_range = _find_sync_file_range()
+
+
+def start_writeback(descriptor: int, offset: int, length: int) -> None:
+    """Let the disk begin to write a part of a file, so that a later ``fsync`` has less to do.
+
+    It promises nothing: what fails is met by the ``fsync``.
+    """
+    if _sync_file_range is not None:
+        _sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)
+
 
 def _sync_filesystem(paths: Iterable[Path]) -> None:
     """Sync the file system that holds `paths`, any of which may have been removed meanwhile."""

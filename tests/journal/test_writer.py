@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import open_files
+from helpers import HANG, open_files
 from holdfast._filesystem import FileSystem
 from holdfast.errors import StateError
 from holdfast.journal import MAPPED_ROW_BYTES, _generation
@@ -96,6 +96,29 @@ def test_thousands_of_blocks_need_only_a_few_open_files() -> None:
 
     assert len(open_files(FOLDER.absolute())) < 30
     assert_whole(snapshot(), writer)
+
+
+def test_new_blocks_do_not_wait_until_a_generation_is_unlinked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = Writer()
+    writer.define(1)
+    writer.append(1, 10)
+    before = writer.rotate()
+    remove, appended = _generation.Generation.remove, []
+
+    def removed_meanwhile(generation: _generation.Generation) -> None:
+        thread = threading.Thread(target=writer.append, args=(1, 1000))
+        thread.start()
+        thread.join(timeout=HANG)
+        appended.append(not thread.is_alive())
+        remove(generation)
+
+    monkeypatch.setattr(_generation.Generation, "remove", removed_meanwhile)
+    writer.journal.discard(before)
+
+    assert appended == [True]
+    assert snapshot().rows(1) == (10, 1010)
 
 
 def test_the_space_of_a_journal_is_counted_and_given_back() -> None:

@@ -219,14 +219,20 @@ class Checkpointer:
         self.events[: len(events)] = waiting
 
     def _carry(self, generation: int) -> None:
-        """Copy rows beyond the last full chunk into the new generation, and unlink the old ones."""
+        """Copy rows beyond the last full chunk into the new generation, and unlink the old ones.
+
+        No sync has to come between: rows are in the file, synced, up to those that came since.
+        What waits to be set is only in the journal.
+        """
         shown = self._open().datasets
         for name, stored in list(self.streams.items()):
             if name in shown:  # else it was begun after the rotation, in the new generation
                 stored.stream.carry(shown[name].full, self._add_block)
-        for event in list(self.events):
+        events = list(self.events)
+        for event in events:
             self._journal.note(event)
-        self._journal.sync()
+        if events:
+            self._journal.sync()
         self._check()
         self._journal.discard(generation)
 

@@ -54,6 +54,7 @@ class DatasetWriter:
         self._dataset: Any = None
         self.length = self.full = 0
         self._by_chunk = False
+        self._step = 1
         if name in file:
             self._adopt(file[name])
 
@@ -62,7 +63,7 @@ class DatasetWriter:
         self._dataset = dataset
         self.length = dataset.shape[0]
         chunks = dataset.chunks
-        self._chunk_rows = chunks[0]
+        self._chunk_rows = self._step = chunks[0]
         self._by_chunk = chunks[1:] == self.kind.shape
         self._compression = compression_of(dataset)
         self.full = self.length // chunks[0] * chunks[0]
@@ -102,7 +103,7 @@ class DatasetWriter:
         self._fit_declared_shape()
         shown = self.length
         self._dataset.resize((stop, *self._dataset.shape[1:]))
-        step = self._dataset.chunks[0]
+        step = self._step
         if not self._by_chunk or not self.kind.nbytes:
             self._write_rows(shown, stop, read)
             self.full = stop // step * step
@@ -112,7 +113,7 @@ class DatasetWriter:
 
     def _write_chunks(self, shown: int, stop: int, read: Callable[[int, int], Any]) -> None:
         """Write whole chunks directly, and a part of one row by row where that is possible."""
-        step = self._dataset.chunks[0]
+        step = self._step
         start = self.full
         while start < stop:
             end = min(start + step, stop)
@@ -126,8 +127,7 @@ class DatasetWriter:
         self.full = stop // step * step
 
     def _write_chunk(self, start: int, end: int, content: Any) -> None:
-        step = self._dataset.chunks[0]
-        missing = (start + step - end) * self.kind.nbytes
+        missing = (start + self._step - end) * self.kind.nbytes
         if missing:
             content = bytes(content) + bytes(missing)
         encoded = self._compression.encode(content, self.kind.dtype.itemsize)

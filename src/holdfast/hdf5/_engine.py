@@ -16,18 +16,16 @@ from holdfast.hdf5._checkpoint import Checkpointer
 from holdfast.hdf5._commit import CONTROL, REDO, SPARE
 from holdfast.hdf5._names import Names
 from holdfast.hdf5._recover import recover_locked
+from holdfast.hdf5._room import Room
 from holdfast.hdf5._session import FRESH
 from holdfast.hdf5._stream import StreamWriter
 from holdfast.hdf5._thread import Hdf5Thread
-from holdfast.journal import Block, JournalWriter, WriterLock, journal_folder
+from holdfast.journal import Block, JournalWriter, WriterLock, is_held, journal_folder
 
 T = TypeVar("T")
 
 SYNC_INTERVAL = 1.0
 """Seconds after which rows are brought to the disk, while power lasts."""
-
-ROOM_INTERVAL = 0.002
-"""Seconds between two looks whether the journal has room again."""
 
 _OTHERS = (CONTROL, REDO, SPARE, FRESH)
 
@@ -54,6 +52,8 @@ class Engine:
     ----------
     journal : JournalWriter
         Where rows go.
+    room : Room
+        The bound on it.
     checkpointer : Checkpointer
         What brings them into the file.
     ended : bool
@@ -73,10 +73,10 @@ class Engine:
         delete: bool,
     ) -> None:
         self.path, self.every_call = path, every_call
-        self._interval, self.journal_bytes = interval, journal_bytes
+        self._interval = interval
         self.guard = ForkGuard()
         self.ended = self.lost = False
-        self._closed = self._wanted = self._placed = self._ready = False
+        self._closed = self._placed = self._ready = False
         self._closing = threading.RLock()
         self._within_close = False
         self._missing: dict[str, int] = {}
@@ -90,10 +90,8 @@ class Engine:
                 _delete(path, folder)
             self.run(lambda: recover_locked(path, folder))
             journal = JournalWriter(folder, lock)
-            self.journal, self.checkpointer = (
-                journal,
-                Checkpointer(path, journal, names, self._check_place),
-            )
+            self.journal, self.room = journal, Room(lambda: self.journal.size, journal_bytes)
+            self.checkpointer = Checkpointer(path, journal, names, self._check_place)
             if path.exists():
                 self.run(self.checkpointer.open)
         except BaseException:
@@ -170,8 +168,7 @@ class Engine:
 
     def _checkpoint(self, *, final: bool) -> None:
         self._checked = time.monotonic()
-        give_up = self.journal.size >= self.journal_bytes
-        self.checkpointer.run(final=final, give_up=give_up)
+        self.room.checkpoint(lambda scarce: self.checkpointer.run(final=final, give_up=scarce))
 
     def _checkpoint_quietly(self) -> None:
         try:
@@ -185,7 +182,7 @@ class Engine:
         try:
             self._checkpoint_quietly()
         finally:
-            self._wanted = False
+            self.room.wanted = False
 
     def _tick(self) -> None:
         """Sync and checkpoint when it is time; called on the HDF5 thread when nothing else is."""
@@ -207,8 +204,7 @@ class Engine:
     def new_block(self, stream: StreamWriter, rows: int) -> Block:
         """Return the next block of a stream; start a checkpoint if the journal has grown large."""
         self.check()
-        if self.journal.size >= self.journal_bytes and not self._wanted:
-            self._wanted = True
+        if self.room.ask():
             self._thread.submit(self._make_room)
         previous = stream.blocks[-1] if stream.blocks else None
         first = previous.first + previous.count if previous else stream.start
@@ -217,15 +213,19 @@ class Engine:
         )
 
     def wait_for_room(self) -> None:
-        """Let a checkpoint catch up when the journal is at twice its size.
-
-        No longer than until there is room, or the checkpoint that was asked for has failed.
-        """
+        """Let a checkpoint catch up when the journal is beyond its bound."""
         self.guard.check(f"file {self.path}")  # a forked child has no thread to wait for
-        while self._wanted and self.journal.size >= 2 * self.journal_bytes:
-            if self._thread.is_current:  # a finaliser that appends
-                return
-            time.sleep(ROOM_INTERVAL)
+        self.room.wait(self._may_wait)
+
+    def _may_wait(self) -> bool:
+        """Whether the HDF5 thread does not wait for the calling one.
+
+        It does where a finaliser appends on it, and where a signal handler or a finaliser appends
+        in the middle of a call that a checkpoint must wait for.
+        """
+        streams = [stored.stream for stored in list(self.checkpointer.streams.values())]
+        held = self.journal.held or any(is_held(stream.lock) for stream in streams)
+        return not (held or self._thread.is_current)
 
     def publish(self, block: Block, count: int) -> None:
         """Publish rows of a block, after they have reached the disk if every call is to."""

@@ -95,7 +95,7 @@ class AppendFile:
     @property
     def journal_bytes(self) -> int:
         """Size of the journal at which its rows are moved into the file."""
-        return self._engine.journal_bytes
+        return self._engine.room.bound
 
     # Streams
 

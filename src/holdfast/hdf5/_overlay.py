@@ -12,7 +12,12 @@ from typing import Final
 
 import numpy as np
 
+from holdfast._sync import start_writeback
+
 PAGE: Final = 4096
+
+WRITEBACK_BYTES = 8 << 20
+"""After so many bytes of the tail the disk begins to write, while HDF5 goes on."""
 
 
 class Overlay:
@@ -44,6 +49,7 @@ class Overlay:
         self.tail: list[tuple[int, bytes | memoryview]] = []
         self.failure: OSError | None = None
         self._lent: bytes | memoryview | None = None
+        self._lent_at = self._drained = 0
         self._position = 0
         self._process = os.getpid()
 
@@ -98,7 +104,7 @@ class Overlay:
     def _kept(self, content: memoryview) -> "bytes | memoryview":
         """Return bytes that stay after HDF5 has taken its buffer back."""
         lent = self._lent
-        if lent is not None and len(lent) == len(content) and _address(lent) == _address(content):
+        if lent is not None and len(lent) == len(content) and _address(content) == self._lent_at:
             return lent
         return bytes(content)
 
@@ -110,7 +116,7 @@ class Overlay:
 
         It must not change before `drain`.
         """
-        self._lent = content
+        self._lent, self._lent_at = content, _address(content)
         try:
             yield
         finally:
@@ -128,6 +134,10 @@ class Overlay:
             offset, data = self.tail[0]
             write_at(self.descriptor, data, offset)
             del self.tail[0]
+            self._drained += len(data)
+            if self._drained >= WRITEBACK_BYTES:
+                start_writeback(self.descriptor, offset + len(data) - self._drained, self._drained)
+                self._drained = 0
 
     def settle(self) -> None:
         """Take everything as committed, after it has been written to the file."""

@@ -5,8 +5,11 @@ attributes. Every path stores rows first and publishes the count after them.
 """
 
 import contextlib
+import sys
 import threading
+from bisect import bisect_right
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -36,6 +39,10 @@ _FORMATS: "dict[str, tuple[Format, tuple[type, type]]]" = {
 
 
 _LARGEST_F4 = float(np.finfo(np.float32).max)
+
+_ATOMIC = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether threads and signal handlers take turns only at calls and jumps, not within a statement
+that has none (``design/006``). Elsewhere each row of a stream of scalars takes the lock."""
 
 
 class BlockSource(Protocol):
@@ -255,9 +262,14 @@ class StreamWriter:
     def read(self, start: int, stop: int) -> "bytes | memoryview":
         """Return the bytes of rows that are in blocks, by absolute numbers."""
         with self.lock:
-            blocks = [b for b in self.blocks if b.first < stop and b.first + b.count > start]
+            at = max(bisect_right(self.blocks, start, key=_first_of) - 1, 0)
+            blocks = list(takewhile(lambda b: b.first < stop, self.blocks[at:]))
         parts = [b.read(max(start - b.first, 0), min(stop - b.first, b.count)) for b in blocks]
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _first_of(block: Block) -> int:
+    return block.first
 
 
 def _reentered(stream: StreamWriter) -> StateError:
@@ -267,20 +279,24 @@ def _reentered(stream: StreamWriter) -> StateError:
     )
 
 
-def _scalar_appender(  # noqa: C901 - closures share cells, which is what makes them fast
+def _scalar_appender(
     stream: StreamWriter, code: Format, types: tuple[type, type]
 ) -> tuple[Callable[[Any], None], Callable[[], None]]:
-    """Return ``append`` for scalars that a memoryview can store, and what drops its block."""
-    lock, (one, other) = stream.lock, types
+    """Return ``append`` for scalars that a memoryview can store, and what drops its block.
+
+    It takes no lock: its one statement that stores, publishes and counts calls nothing and jumps
+    nowhere, so that neither a thread, a signal handler nor a line's tracer comes in between.
+    """
+    one, other = types
     third = int if code == "d" else one  # a float's memoryview casts integers as NumPy does
     narrow = code == "f"  # a memoryview would store what is too large as infinite
-    items: Any = None
+    nothing = memoryview(bytearray()).cast(code)
+    items = nothing  # as long as its block: a full one, or none, is an IndexError
     counter: Any = None
-    row = capacity = 0
-    busy = False
+    row = 0
 
     def append(value: Any) -> None:
-        nonlocal row, busy
+        nonlocal row
         kind = type(value)
         if (
             kind is one
@@ -288,21 +304,12 @@ def _scalar_appender(  # noqa: C901 - closures share cells, which is what makes 
             or kind is third
             or (narrow and kind is float and -_LARGEST_F4 <= value <= _LARGEST_F4)
         ):
-            with lock:
-                if busy:
-                    raise _reentered(stream)
-                if row < capacity:
-                    busy = True
-                    try:
-                        items[row] = value
-                    except (ValueError, OverflowError):
-                        pass  # too large a number, which `slow` refuses by name
-                    else:
-                        row += 1
-                        counter[0] = row
-                        return
-                    finally:
-                        busy = False
+            try:
+                items[row], counter[0], row = value, row + 1, row + 1
+            except (IndexError, ValueError, OverflowError):
+                pass  # a new block, or too large a number, which `slow` refuses by name
+            else:
+                return
         slow(value)
 
     def slow(value: Any) -> None:
@@ -311,20 +318,16 @@ def _scalar_appender(  # noqa: C901 - closures share cells, which is what makes 
         stream.put(array.reshape(1), take)
 
     def take(fresh: Block) -> None:
-        nonlocal items, counter, row, capacity
-        if stream.source.every_call or fresh.rows is None or fresh.counter is None:
-            return
-        items, counter = fresh.rows.cast(code), fresh.counter
-        row, capacity = fresh.count, fresh.capacity
+        nonlocal items, counter, row
+        if _ATOMIC and not stream.source.every_call and fresh.rows is not None:
+            counter, row = fresh.counter, fresh.count
+            items = fresh.rows.cast(code)  # last: from here on `append` needs no lock
 
     def release() -> None:
-        nonlocal items, counter, row, capacity
-        if busy:
-            raise _reentered(stream)
-        row = capacity = 0  # first: an interrupt may come before the others
-        if items is not None:
-            items.release()
-        items = counter = None
+        nonlocal items
+        before, items = items, nothing  # from here on `append` asks for the lock
+        if before is not nothing:
+            before.release()
 
     return append, release
 

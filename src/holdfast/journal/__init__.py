@@ -9,7 +9,7 @@ from holdfast.journal._generation import MAPPED_ROW_BYTES, can_map
 from holdfast.journal._lock import WriterLock, writer_lives
 from holdfast.journal._reader import Journal, read_journal
 from holdfast.journal._segment import Segment
-from holdfast.journal._writer import JournalWriter
+from holdfast.journal._writer import JournalWriter, is_held
 
 __all__ = [
     "MAPPED_ROW_BYTES",
@@ -21,6 +21,7 @@ __all__ = [
     "WriterLock",
     "can_map",
     "generation_number",
+    "is_held",
     "journal_folder",
     "read_journal",
     "unpack_generation",

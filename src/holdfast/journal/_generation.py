@@ -135,9 +135,10 @@ class Generation:
         self._allocate(self._end + length)
         offset = self._end
         map_rows = row_bytes < MAPPED_ROW_BYTES
+        # Before it is mapped: to fault a page in that nobody has written reads many after it.
+        write_at(self._descriptor, pack_block(header, self._nonce), offset)
         view = self._map(offset, length if map_rows else PAGE) if self._mapped else None
         block = Block(self._descriptor, offset, header, view, map_rows=map_rows)
-        write_at(self._descriptor, pack_block(header, self._nonce), offset)
         self._tell_end(offset + length)
         self._end = offset + length
         self.blocks.append(block)

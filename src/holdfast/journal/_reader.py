@@ -206,7 +206,7 @@ class _Snapshot:
             name = journal.streams.get(stream, {}).get("name", stream)
             if problem:
                 self.report(f"{folder}, stream {name!r}: {problem}")
-            if stream not in journal.streams:
+            if stream not in journal.streams and not journal.after_reboot:  # else never synced
                 self.report(f"{folder} has rows of stream {stream}, which nothing there describes")
         return journal
 

@@ -18,6 +18,11 @@ from holdfast.journal._lock import WriterLock
 CATALOGUE_BLOCK = SMALLEST_BLOCK
 
 
+def is_held(lock: Any) -> bool:
+    """Whether the calling thread holds an ``RLock``; a `threading.Condition` asks it likewise."""
+    return bool(lock._is_owned())  # noqa: SLF001 - there is no other way
+
+
 class JournalWriter:
     """Writes the journal of one data file.
 
@@ -78,6 +83,11 @@ class JournalWriter:
     def generation(self) -> int:
         """Number of the generation that is being written."""
         return self._current.number
+
+    @property
+    def held(self) -> bool:
+        """Whether the calling thread is within a call, which others wait for."""
+        return is_held(self._mutex) or is_held(self._sync_lock)
 
     def define(self, stream: int, definition: Mapping[str, Any]) -> None:
         """Add a stream to the catalogue, of this generation and of all to come.
@@ -217,13 +227,17 @@ class JournalWriter:
         return before.number
 
     def discard(self, up_to: int) -> None:
-        """Unlink the generations up to a number, whose rows are safe elsewhere."""
-        with self._sync_lock, self._mutex:
+        """Unlink the generations up to a number, whose rows are safe elsewhere.
+
+        They go in order, on the disk too, and before the next sync: were one of them to come back
+        after a power loss, rows that it had not synced would seem missing in the middle.
+        """
+        with self._sync_lock:
             for generation in [g for g in self._old if g.number <= up_to]:
-                generation.remove()
-                self._old.remove(generation)
-                if self._old:  # in order on the disk, too: else rows seem missing in the middle
-                    fsync_path(self.folder)
+                generation.remove()  # without the mutex: new blocks must not wait for the disk
+                with self._mutex:
+                    self._old.remove(generation)
+                fsync_path(self.folder)
 
     def sync(self) -> None:
         """Bring everything published to the disk.

@@ -144,3 +144,12 @@ def test_a_drum_has_a_movie_and_a_store_that_agree_with_the_wave_equation(folder
     )
     change = heights[2:] - 2 * heights[1:-1] + heights[:-2]
     np.testing.assert_allclose(change, (bending - 4 * heights)[1:-1] / 4, atol=1e-12)
+
+
+def test_frames_of_a_killed_camera_are_all_there(folder: Path) -> None:
+    printed = run_example("two_cameras.py")
+    assert "left: 500 frames, the last is number 499" in printed
+    assert "right: 200 frames, the last is number 199" in printed
+    assert "together: 700 frames" in printed
+    with np.load(folder / "recordings/rig_data_log/right_log.npz") as archive:
+        assert len(archive["timestamps"]) == 201

@@ -90,16 +90,13 @@ def test_a_recording_goes_from_the_queue_to_archives_to_messages() -> None:
     assert [*states, logger.alive] == [False, True, False]
     assert logger.output_directory == Path("data/session_data_log").absolute()
 
-    assert (
-        assemble_log_archives(
-            log_directory=logger.output_directory,
-            max_workers=2,
-            remove_sources=True,
-            memory_mapping=False,
-            verbose=False,
-            verify_integrity=True,
-        )
-        is None
+    assemble_log_archives(
+        log_directory=logger.output_directory,
+        max_workers=2,
+        remove_sources=True,
+        memory_mapping=False,
+        verbose=False,
+        verify_integrity=True,
     )
     assert {path.name for path in logger.output_directory.iterdir()} == {
         "11_log.npz",

@@ -9,7 +9,7 @@ from holdfast.errors import MissingDependencyError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from holdfast.acquisition._reader import MessageArrays
+    from holdfast.acquisition._message import MessageArrays
 
 
 def arrow_table(arrays: "MessageArrays") -> "pa.Table":

@@ -220,19 +220,18 @@ def _blocks(collected: Collected, source: Source) -> U64:
 def _write(
     runs: list[Run], new: dict[int, _New], workers: int, done: Callable[[int], None] | None
 ) -> None:
+    waiting: dict[int, Future[None]] = {}
+
     def sink(number: int, times: U64, lengths: I64, payload: U8) -> None:
-        waiting.append(pool.submit(new[number].add, times, lengths, payload))
+        # One piece a source is being written while the next is put in order: no more memory.
+        if number in waiting:
+            waiting.pop(number).result()
+        waiting[number] = pool.submit(new[number].add, times, lengths, payload)
 
-    def finished(count: int) -> None:
-        for future in waiting:  # all of a part, before the next one takes its memory
-            future.result()
-        waiting.clear()
-        if done is not None:
-            done(count)
-
-    waiting: list[Future[None]] = []
     with ThreadPoolExecutor(workers) as pool:
-        merge_runs(runs, sink, done=finished)
+        merge_runs(runs, sink, done=done)
+        for future in waiting.values():
+            future.result()
 
 
 def _compare(runs: list[Run], new: dict[int, _New], done: Callable[[int], None] | None) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from holdfast.acquisition._gather import I64, U8, U64, Part, concatenated, gather
 from holdfast.acquisition._runs import Run
 
-BUDGET = 48 << 20
+BUDGET = 96 << 20
 """Bytes of messages that are put in order at once; about four times as many are held."""
 
 LAST = 2**64 - 1

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import queue
 import threading
 import time
 import weakref
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast._atomic import make_folder
 from holdfast._process import boot_id
 from holdfast._sync import Durability
+from holdfast.acquisition._ahead import Preparer, is_sealed, larger, pages
 from holdfast.acquisition._block import Block
 from holdfast.acquisition._format import (
     DEFINE,
@@ -21,7 +21,6 @@ from holdfast.acquisition._format import (
     LOGGER,
     PAGE,
     PRODUCER,
-    SEALED_AT,
     SHIFT,
     SUFFIX,
     WORD,
@@ -34,7 +33,6 @@ from holdfast.journal import WriterLock, writer_lives
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 16, 1 << 24
 _WAIT = 0.002
 
 Put = Callable[[Any, Any, Any], None]
@@ -76,7 +74,7 @@ class Producer:
         self._lane_numbers = itertools.count(1)
         self._lanes: list[Lane] = []
         self._idle: list[Lane] = []
-        self._preparer: _Preparer | None = None
+        self._preparer: Preparer | None = None
         self._failures: list[OSError] = []
         self._stopped = False
 
@@ -202,15 +200,15 @@ class Producer:
             if block.room >= size and block.header.capacity >= messages:
                 return block
             block.remove()
-        least = _pages(PAGE + (size + 2 * WORD) * (messages + 1) + PAGE)
-        wanted = max(_larger(lane), least)
+        least = pages(PAGE + (size + 2 * WORD) * (messages + 1) + PAGE)
+        wanted = max(larger(lane), least)
         while True:
             try:
                 return self.new_block(lane, wanted, max(lane.mean, size))
             except OSError:
                 if wanted <= least:
                     raise
-                wanted = max(_pages(wanted // 8), least)
+                wanted = max(pages(wanted // 8), least)
 
     def new_block(self, lane: Lane, length: int, mean: int) -> Block:
         """Make a block for a lane.
@@ -244,11 +242,11 @@ class Producer:
     def _prepare(self, lane: Lane, block: Block) -> None:
         with self._lock:
             if self._preparer is None:
-                self._preparer = _Preparer(weakref.ref(self))
+                self._preparer = Preparer(weakref.ref(self))
                 weakref.finalize(self, self._preparer.requests.put, None)
             preparer = self._preparer
         mean = max(block.header.room // block.header.capacity, 1)
-        preparer.requests.put((lane, _larger(lane), mean))
+        preparer.requests.put((lane, larger(lane), mean))
 
     def hand_over(self, lane: Lane, block: Block) -> None:
         """Take a block that was prepared for a lane."""
@@ -263,7 +261,7 @@ class Producer:
         if self._max_unsynced is None:
             return
         while lane.previous:
-            lane.previous = [(p, size) for p, size in lane.previous if not _is_sealed(p)]
+            lane.previous = [(p, size) for p, size in lane.previous if not is_sealed(p)]
             ahead = sum(size for _, size in lane.previous)
             if ahead <= self._max_unsynced or not writer_lives(self._folder / LOGGER):
                 return
@@ -332,23 +330,6 @@ def fits(lane: Lane, size: int) -> bool:
     )
 
 
-def _larger(lane: Lane) -> int:
-    before = lane.block.header.length if lane.block is not None else SMALLEST_BLOCK // 4
-    return min(max(4 * before, SMALLEST_BLOCK), LARGEST_BLOCK)
-
-
-def _pages(length: int) -> int:
-    return -(-length // PAGE) * PAGE
-
-
-def _is_sealed(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return any(os.pread(file.fileno(), WORD, SEALED_AT))
-    except FileNotFoundError:  # assembled, so that an archive has it on the disk
-        return True
-
-
 def _putting(producer: Producer) -> Put:
     local, enter, inner, slowly = (
         producer._local,  # noqa: SLF001 - the producer's own function, apart for its closure
@@ -402,30 +383,6 @@ class _Ticket:
         producer = self._producer()
         if producer is not None and not self._lane.closed:
             producer._idle.append(self._lane)  # noqa: SLF001 - its own ticket
-
-
-class _Preparer:
-    """Makes blocks ahead, on a thread of its own."""
-
-    def __init__(self, producer: "weakref.ref[Producer]") -> None:
-        self.requests: queue.SimpleQueue[tuple[Lane, int, int] | None] = queue.SimpleQueue()
-        self._producer = producer
-        thread = threading.Thread(target=self._run, name="holdfast-blocks", daemon=True)
-        thread.start()
-
-    def _run(self) -> None:
-        while (request := self.requests.get()) is not None:
-            lane, length, mean = request
-            producer = self._producer()
-            if producer is None or lane.closed:
-                continue
-            try:
-                block = producer.new_block(lane, length, mean)
-            except OSError:  # the put that needs it meets the full disk, and says so
-                continue
-            block.populate()
-            producer.hand_over(lane, block)
-            del producer, block
 
 
 _DURABILITY = Durability()

@@ -2,19 +2,19 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from holdfast.acquisition._archive import Messages, ends_of, open_archive
-from holdfast.acquisition._gather import U8, U64, gather
+from holdfast.acquisition._gather import U64, gather
 from holdfast.acquisition._input import checked_time
 from holdfast.acquisition._keys import KeyBatch, row_of
 from holdfast.acquisition._live import snapshot
+from holdfast.acquisition._message import LogMessage, MessageArrays, decoded
 from holdfast.acquisition._onset import Recording, absolute, recordings
 from holdfast.errors import FormatError, InvalidInputError, NotFoundError
 
@@ -23,43 +23,6 @@ if TYPE_CHECKING:
 
 SMALL = 2000
 _PIECE = 1 << 14
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LogMessage:
-    """A single message.
-
-    Attributes
-    ----------
-    timestamp_us : numpy.uint64
-        Microseconds since the epoch.
-    payload : ndarray of uint8
-        Its bytes.
-    source : int or str or None
-        Who sent it, where messages of several sources are read together.
-    """
-
-    timestamp_us: np.uint64
-    payload: npt.NDArray[np.uint8]
-    source: int | str | None = None
-
-
-class MessageArrays(NamedTuple):
-    """Messages as columns.
-
-    Attributes
-    ----------
-    timestamps : uint64, shape (n,)
-        Microseconds.
-    offsets : uint64, shape (n + 1,)
-        The payload of message `i` is ``payload[offsets[i]:offsets[i + 1]]``.
-    payload : uint8
-        Payloads, one after another.
-    """
-
-    timestamps: U64
-    offsets: U64
-    payload: U8
 
 
 class LogArchiveReader:
@@ -397,19 +360,7 @@ class LogArchiveReader:
         InvalidInputError
             If a payload has another size, or the dtype holds Python objects.
         """
-        kind = np.dtype(dtype)
-        if kind.hasobject or not kind.itemsize:
-            raise InvalidInputError(f"payloads cannot be decoded as {kind}; choose a fixed dtype")
-        _, offsets, payload = self.read_arrays(elapsed=True)
-        lengths = np.diff(offsets)
-        wrong = np.flatnonzero(lengths != kind.itemsize)
-        if len(wrong):
-            raise InvalidInputError(
-                f"message {wrong[0]} of {self._where} has {lengths[wrong[0]]} bytes, and {kind} "
-                f"has {kind.itemsize}; choose the dtype that was put"
-            )
-        content = payload[int(offsets[0]) : int(offsets[-1])]
-        return content.view(kind.base).reshape(-1, *kind.shape)
+        return decoded(self.read_arrays(elapsed=True), np.dtype(dtype), self._where)
 
     def to_arrow(self) -> "pa.Table":
         """Return all messages as an Arrow table of ``timestamp`` (µs, UTC) and ``payload``.

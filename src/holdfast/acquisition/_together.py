@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from holdfast.acquisition._reader import LogArchiveReader, LogMessage, MessageArrays
+    from holdfast.acquisition._message import LogMessage, MessageArrays
+from holdfast.acquisition._reader import LogArchiveReader
 
 _PIECE = 1 << 13
 
@@ -45,7 +46,7 @@ def merged(readers: "Sequence[LogArchiveReader]") -> "Iterator[LogMessage]":
 
 
 def _given(windows: list[_Window], cut: "np.uint64 | None") -> "Iterator[LogMessage]":
-    from holdfast.acquisition._reader import LogMessage
+    from holdfast.acquisition._message import LogMessage
 
     times, sources, rows = [], [], []
     for number, window in enumerate(windows):

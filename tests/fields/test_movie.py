@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from helpers import HANG, output, start
+from helpers import HANG, output, start, wait_until
 from holdfast.errors import InvalidInputError, MissingDependencyError, StateError
 from holdfast.fields import Field, FieldCollection, Grid, MovieStorage
 from movies import FLAT, SQUARE, decoded, moving, size_of, write_movie
@@ -195,8 +195,10 @@ def test_a_movie_that_is_not_closed_is_finished_at_exit(tmp_path: Path) -> None:
     assert len(decoded(tmp_path / "x.mp4")) == 6
 
 
-@pytest.mark.parametrize("name", ["x.mp4", "x.webm", "x.gif", "x.mkv"])
-@pytest.mark.parametrize("whom", ["us", "all"])
+@pytest.mark.parametrize(
+    ("name", "whom"),
+    [("x.mp4", "us"), ("x.mp4", "all"), ("x.webm", "all"), ("x.gif", "us"), ("x.mkv", "us")],
+)
 def test_what_a_killed_process_leaves_plays(tmp_path: Path, name: str, whom: str) -> None:
     options = "codec='h264'" if name == "x.mkv" else ""
     process = start(
@@ -208,9 +210,8 @@ def test_what_a_killed_process_leaves_plays(tmp_path: Path, name: str, whom: str
         os.kill(pid, signal.SIGKILL)
     process.wait(HANG)
     process.communicate()
-    for child in children:
-        while Path(f"/proc/{child}").exists():  # ffmpeg meets the end of its input, and ends
-            pass
+    for child in children:  # ffmpeg meets the end of its input, and ends
+        wait_until(lambda child=child: not Path(f"/proc/{child}").exists())  # type: ignore[misc]
     (left,) = tmp_path.glob("x.partial.*")
     frames = decoded(left)
     assert len(frames) >= (40 if whom == "us" else 10) - 1

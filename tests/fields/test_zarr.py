@@ -170,7 +170,7 @@ def test_whenever_a_writing_process_is_killed_every_accepted_field_is_there(
     chance = random.Random(7)  # noqa: S311 - a test to be repeated
     tests = str(Path(__file__).resolve().parents[1])
     last = 0
-    for _ in range(200 if request.config.getoption("--campaign", default=False) else 5):
+    for _ in range(200 if request.config.getoption("--campaign", default=False) else 4):
         process = start(KILLED.format(tests=tests, shards=3), stderr=sys.stderr)
         assert process.stdout
         for _ in range(chance.randrange(40)):
@@ -206,7 +206,7 @@ def test_a_crash_before_any_call_that_changes_a_file_loses_no_accepted_field(
     folder.mkdir()
     images: list[tuple[str, Path, int]] = []
     accepted = [0]
-    step = 1 if request.config.getoption("--campaign", default=False) else 3
+    step = 1 if request.config.getoption("--campaign", default=False) else 5
 
     def before(call: Call) -> None:
         if len(faults.calls) % step == 0:
@@ -217,7 +217,7 @@ def test_a_crash_before_any_call_that_changes_a_file_loses_no_accepted_field(
     faults = Faults(before=before)
     with injected(faults, below=folder):
         use(folder / X, accepted)
-    assert len(images) > 40
+    assert len(images) > 20
     for what, image, least in images:
         try:
             assert least <= held(image / X) <= least + 1

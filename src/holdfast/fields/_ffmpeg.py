@@ -175,7 +175,7 @@ class Encoder:
         self._failure: Exception | None = None
         self._frames: SimpleQueue[_Frame | None] = SimpleQueue()
         self._last: _Frame | None = None
-        self._closed = False
+        self._closed = self._broken = False
         _encoders.add(self)
         self._thread = threading.Thread(target=self._feed, name="holdfast-ffmpeg", daemon=True)
         self._thread.start()
@@ -191,7 +191,8 @@ class Encoder:
             If ffmpeg has ended; the message holds what it said.
         """
         self._wait_for_last()
-        if self._process.poll() is not None:
+        # It closes its end of the pipe some time before it is gone.
+        if self._broken or self._process.poll() is not None:
             self._end()
         self.check()
         self._last = _Frame(frame)
@@ -211,14 +212,13 @@ class Encoder:
         pipe = self._process.stdin
         if pipe is None:
             raise AssertionError
-        broken = False
         while (frame := self._frames.get()) is not None:
             view = memoryview(frame.content).cast("B")
             try:
-                while view and not broken:
+                while view and not self._broken:
                     view = view[pipe.write(view) :]
             except OSError:  # it has ended; `write` and `close` find out why
-                broken = True
+                self._broken = True
             frame.take()
         with contextlib.suppress(OSError):
             pipe.close()
@@ -244,7 +244,7 @@ class Encoder:
         self._frames.put(None)
         self._thread.join()
         code = self._process.wait()
-        if code and self._failure is None:
+        if (code or self._broken) and self._failure is None:
             self._failure = failure(code, _said(self._said), self.path)
         self._said.close()
         self._closed = True

@@ -10,6 +10,14 @@ TYPE_CHECKING = False  # type checkers know the name, and importing typing takes
 if TYPE_CHECKING:
     from typing import Any
 
+    from holdfast.acquisition import (
+        DataLogger,
+        LogArchiveReader,
+        LogMessage,
+        LogPackage,
+        assemble_log_archives,
+    )
+    from holdfast.config import YamlConfig
     from holdfast.errors import (
         AlreadyExistsError,
         FormatError,
@@ -23,8 +31,32 @@ if TYPE_CHECKING:
         NotFoundError,
         StateError,
     )
+    from holdfast.fields import (
+        DataTracker,
+        Field,
+        FieldCollection,
+        FileStorage,
+        Grid,
+        MemoryStorage,
+        ModelrunnerStorage,
+        MovieStorage,
+        StorageBase,
+        ZarrStorage,
+        get_memory_storage,
+        track,
+    )
+    from holdfast.integrity import (
+        calculate_directory_checksum,
+        delete_directory,
+        interpolate_data,
+        seal_directory,
+        transfer_directory,
+        verify_directory,
+    )
+    from holdfast.jobs import JobState, ProcessingStatus, ProcessingTracker
     from holdfast.records import Record, Records
     from holdfast.run import Logbook, LogLine, LogReader
+    from holdfast.store import Group, Run, Store, explain, get, launch, task
     from holdfast.streams import H5Logger, Stream, StreamsReader, h5logger
     from holdfast.sweeps import Experiment, ExperimentReader
     from holdfast.tables import Table
@@ -32,6 +64,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {
+    "holdfast.acquisition": (
+        "DataLogger",
+        "LogArchiveReader",
+        "LogMessage",
+        "LogPackage",
+        "assemble_log_archives",
+    ),
+    "holdfast.config": ("YamlConfig",),
     "holdfast.errors": (
         "AlreadyExistsError",
         "FormatError",
@@ -45,8 +85,32 @@ _ROOMS = {
         "NotFoundError",
         "StateError",
     ),
+    "holdfast.fields": (
+        "DataTracker",
+        "Field",
+        "FieldCollection",
+        "FileStorage",
+        "Grid",
+        "MemoryStorage",
+        "ModelrunnerStorage",
+        "MovieStorage",
+        "StorageBase",
+        "ZarrStorage",
+        "get_memory_storage",
+        "track",
+    ),
+    "holdfast.integrity": (
+        "calculate_directory_checksum",
+        "delete_directory",
+        "interpolate_data",
+        "seal_directory",
+        "transfer_directory",
+        "verify_directory",
+    ),
+    "holdfast.jobs": ("JobState", "ProcessingStatus", "ProcessingTracker"),
     "holdfast.records": ("Record", "Records"),
     "holdfast.run": ("LogLine", "LogReader", "Logbook"),
+    "holdfast.store": ("Group", "Run", "Store", "explain", "get", "launch", "task"),
     "holdfast.streams": ("H5Logger", "Stream", "StreamsReader", "h5logger"),
     "holdfast.sweeps": ("Experiment", "ExperimentReader"),
     "holdfast.tables": ("Table",),
@@ -55,29 +119,63 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "AlreadyExistsError",
+    "DataLogger",
+    "DataTracker",
     "Experiment",
     "ExperimentReader",
+    "Field",
+    "FieldCollection",
+    "FileStorage",
     "FormatError",
+    "Grid",
+    "Group",
     "H5Logger",
     "HoldfastError",
     "HoldfastWarning",
     "IntegrityError",
     "InvalidInputError",
+    "JobState",
     "LockedError",
+    "LogArchiveReader",
     "LogLine",
+    "LogMessage",
+    "LogPackage",
     "LogReader",
     "Logbook",
+    "MemoryStorage",
     "MissingDependencyError",
     "MissingFileError",
+    "ModelrunnerStorage",
+    "MovieStorage",
     "NotFoundError",
+    "ProcessingStatus",
+    "ProcessingTracker",
     "Record",
     "Records",
+    "Run",
     "StateError",
+    "StorageBase",
+    "Store",
     "Stream",
     "StreamsReader",
     "Table",
+    "YamlConfig",
+    "ZarrStorage",
     "__version__",
+    "assemble_log_archives",
+    "calculate_directory_checksum",
+    "delete_directory",
+    "explain",
+    "get",
+    "get_memory_storage",
     "h5logger",
+    "interpolate_data",
+    "launch",
+    "seal_directory",
+    "task",
+    "track",
+    "transfer_directory",
+    "verify_directory",
 ]
 
 

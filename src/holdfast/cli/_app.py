@@ -14,7 +14,20 @@ import click
 
 from holdfast import __version__
 from holdfast._text import visible
-from holdfast.cli import _compare, _demo, _gc, _listing, _recover, _show, _store, _tail
+from holdfast.cli import (
+    _compare,
+    _demo,
+    _gc,
+    _integrity,
+    _jobs,
+    _listing,
+    _messages,
+    _movie,
+    _recover,
+    _show,
+    _store,
+    _tail,
+)
 from holdfast.cli._output import REFUSED
 from holdfast.errors import HoldfastError, InvalidInputError, MissingFileError, NotFoundError
 
@@ -50,8 +63,15 @@ for _command in (
     _listing.ls,
     _listing.table,
     _show.show,
+    _movie.movie,
     _compare.diff,
     _tail.tail,
+    _jobs.jobs,
+    _messages.messages,
+    _messages.assemble,
+    _integrity.seal,
+    _integrity.verify,
+    _integrity.copy,
     _recover.recover,
     _store.sql,
     _store.reindex,

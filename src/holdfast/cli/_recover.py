@@ -10,6 +10,7 @@ import click
 
 from holdfast._text import visible
 from holdfast.cli._find import MAX_DEPTH, find, is_experiment, is_run
+from holdfast.cli._messages import is_log_folder, recover_messages
 from holdfast.cli._output import REFUSED, json_option, print_json
 from holdfast.errors import HoldfastError, HoldfastWarning, LockedError
 
@@ -51,6 +52,8 @@ def recover(path: Path, as_json: bool) -> None:
 
 def _recovered(file: Path) -> tuple[dict[str, int], list[str]]:
     """Recover one file, and return the rows brought in by stream, and what was damaged."""
+    if is_log_folder(file):
+        return recover_messages(file)
     if file.suffix == STORE:
         from holdfast.fields import recover_store
 
@@ -75,7 +78,7 @@ def _print(found: list[dict[str, Any]], path: Path) -> None:
 
 def _files(path: Path) -> Iterator[Path]:
     """Yield the file itself, or every file below a folder that has a journal."""
-    if path.suffix == STORE or not path.is_dir():
+    if path.suffix == STORE or not path.is_dir() or is_log_folder(path):
         yield path
         return
     yield from sorted(_with_journal(path, 0))
@@ -92,5 +95,7 @@ def _with_journal(folder: Path, depth: int) -> Iterator[Path]:
             continue
         if entry.name.endswith(_JOURNAL):
             yield entry.with_name(entry.name.removesuffix(_JOURNAL))
+        elif is_log_folder(entry):
+            yield entry
         elif depth < MAX_DEPTH:
             yield from _with_journal(entry, depth + 1)

@@ -4,31 +4,29 @@ import dataclasses
 import os
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import xxhash
 from filelock import FileLock, Timeout
 
 from holdfast._append import AppendedFile
 from holdfast._atomic import make_folder, replacing, temporary_beside
 from holdfast._names import nearest
 from holdfast._sync import Durability
-from holdfast.errors import HoldfastWarning, InvalidInputError, LockedError
+from holdfast.errors import InvalidInputError, LockedError
 from holdfast.jobs import _index
 from holdfast.jobs._index import Header, Index
 from holdfast.jobs._journal import HEAD_BYTES, Replayed, Stamp, journal_name, line
 from holdfast.jobs._pace import Pace, at_once
-from holdfast.jobs._render import parse, render
+from holdfast.jobs._reader import Reader, stamp_of
+from holdfast.jobs._render import render
 from holdfast.jobs._state import JobState, ProcessingStatus, job_id
 
 LOCK_SECONDS = 10.0
 _POLL_SECONDS = 0.002
 _MANY_LINES = 10_000
-_READ_ATTEMPTS = 50
 
 _STATUS_OF = {
     "start": ProcessingStatus.RUNNING,
@@ -41,84 +39,17 @@ _STATUS_OF = {
 class TrackerFile:
     """The tracker file, its lock, its journal and its index."""
 
-    def __init__(self, path: Path, *, warns: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         path = path.absolute()  # the background and the exit come after any chdir
         self.path = path
-        self._warns = warns
         self.lock_path = path.with_name(path.name + ".lock")
         self.journal = path.with_name(path.name + ".journal")
         self.index = path.with_name(path.name + ".index")
-        self._seen: Replayed | None = None
-        self._seen_inode = 0
-        self._view: TrackerFile | None = None
+        self.read = Reader(path, self.journal).read
+        self._read_to_fold = Reader(path, self.journal, warns=False).read  # the other one's changes
         self._folding = threading.Lock()
         self.guard = threading.RLock()
         """Held while what `read` returned is looked at."""
-
-    # Reading: no lock, no file made.
-
-    def read(self, pace: Pace = at_once) -> Replayed:
-        """Return the jobs as of now; they are the caller's to look at, not to change."""
-        for _ in range(_READ_ATTEMPTS):
-            found = self._read_once(pace)
-            if found is not None:
-                return found
-            time.sleep(_POLL_SECONDS)
-        raise LockedError(f"{self.path} is replaced faster than it can be read; try again")
-
-    def _read_once(self, pace: Pace) -> Replayed | None:
-        """Read once; None if the files changed meanwhile."""
-        try:
-            status = os.stat(self.path)
-        except FileNotFoundError:
-            return Replayed()  # removing the tracker file removes the pipeline
-        seen, content = self._read_journal(pace)
-        if seen.stamp is not None and seen.stamp.looks_like(status):
-            return seen
-        try:
-            written = self.path.read_bytes()
-        except FileNotFoundError:
-            return None
-        if seen.stamp is not None and seen.stamp.digest == _digest(written):
-            return seen
-        if self._journal_state() != (self._seen_inode, len(content)):
-            return None
-        # Written by another tool, or by a fold that was killed before it could say so.
-        foreign = Replayed(parse(written, str(self.path)), name=seen.name, position=len(content))
-        foreign.replay(content[seen.folded :])
-        return foreign
-
-    def _read_journal(self, pace: Pace) -> tuple[Replayed, bytes]:
-        try:
-            with open(self.journal, "rb") as file:
-                inode, content = os.fstat(file.fileno()).st_ino, b""
-                seen = self._seen
-                if seen is not None and inode == self._seen_inode:
-                    if journal_name(file.read(HEAD_BYTES)) != seen.name:
-                        seen = None
-                else:
-                    seen = None
-                file.seek(0)
-                content = file.read()
-        except FileNotFoundError:
-            self._seen, self._seen_inode = None, 0
-            return Replayed(), b""
-        if seen is None or seen.position > len(content):
-            seen = Replayed()
-        torn = seen.read(content[seen.position :], pace)
-        if torn and self._warns:
-            _warn(self.journal, torn)
-        self._seen, self._seen_inode = seen, inode
-        return seen, content
-
-    def _journal_state(self) -> tuple[int, int]:
-        try:
-            status = os.stat(self.journal)
-        except FileNotFoundError:
-            return 0, 0
-        return status.st_ino, status.st_size
-
-    # Writing: under the lock.
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -280,7 +211,7 @@ class TrackerFile:
         durability = Durability()
         with replacing(self.path, durability) as file:
             file.write(render(state.jobs))
-        stamp = _stamp(self.path)
+        stamp = stamp_of(self.path)
         self._replace_journal(state.snapshot(stamp), durability)
         self._put_stamp(state, stamp, began)
 
@@ -300,7 +231,7 @@ class TrackerFile:
         _index.build(self.index, state.jobs, header)
 
     def _append(self, content: bytes) -> int:
-        """Append lines, and return the journal's size afterwards."""
+        """Append lines, and return the journal's size afterwards; the background syncs them."""
         file = AppendedFile(self.journal)
         try:
             descriptor = file.open()
@@ -308,7 +239,6 @@ class TrackerFile:
             size = os.fstat(descriptor).st_size
         finally:
             file.close()
-        Durability().changed(self.journal)
         return size
 
     # Folding: bringing the tracker file up to date, with the lock held for moments only.
@@ -326,9 +256,7 @@ class TrackerFile:
             return self._fold(began, pace)
 
     def _fold(self, began: float, pace: Pace) -> bool:
-        if self._view is None:
-            self._view = TrackerFile(self.path, warns=False)  # ours changes meanwhile
-        state = self._view.read(pace)
+        state = self._read_to_fold(pace)
         if state.name is None or state.folded == state.position:
             return False
         durability = Durability()
@@ -338,7 +266,7 @@ class TrackerFile:
                 file.write(render(state.jobs, pace))
                 file.flush()
                 durability.before_rename(file.fileno(), self.path)
-            stamp = _stamp(temporary)
+            stamp = stamp_of(temporary)
             compact = state.lines > max(_MANY_LINES, 4 * len(state.jobs))
             snapshot = state.snapshot(stamp, pace) if compact else None
             with self._locked():
@@ -365,6 +293,7 @@ class TrackerFile:
             if snapshot is None:
                 mark = line(op="folded", yaml=stamp.to_list(), upto=state.position)
                 size, name = self._append(mark), header.journal
+                durability.changed(self.journal)
             else:
                 self._replace_journal(snapshot + rest, durability)
                 size, name = len(snapshot) + len(rest), journal_name(snapshot[:HEAD_BYTES]) or ""
@@ -387,22 +316,3 @@ def _known(index: Index) -> Header:
     if index.header is None:  # not opened by `_open_index`
         raise AssertionError
     return index.header
-
-
-def _warn(journal: Path, torn: int) -> None:
-    warnings.warn(
-        f"{journal} has {torn} lines that are torn or damaged; the transitions they were to record "
-        "are left out (a writer that a power loss stopped leaves such a line)",
-        HoldfastWarning,
-        stacklevel=6,
-    )
-
-
-def _digest(content: bytes) -> str:
-    return xxhash.xxh3_128_hexdigest(content)
-
-
-def _stamp(path: Path) -> Stamp:
-    content = path.read_bytes()
-    status = os.stat(path)
-    return Stamp(status.st_size, status.st_mtime_ns, _digest(content))

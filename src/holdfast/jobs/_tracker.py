@@ -1,48 +1,29 @@
 """`ProcessingTracker`, the pipeline as all its processes see it."""
 
 import dataclasses
-import functools
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Self
 
 from holdfast._atomic import replace_bytes
 from holdfast._sync import Durability
-from holdfast.config import YamlConfig
 from holdfast.errors import InvalidInputError, MissingFileError, StateError
 from holdfast.jobs import _folding
 from holdfast.jobs._executor import executor_id as this_executor
-from holdfast.jobs._executor import is_dead, process
+from holdfast.jobs._executor import process
 from holdfast.jobs._file import TrackerFile
-from holdfast.jobs._index import count
 from holdfast.jobs._journal import Replayed
+from holdfast.jobs._queries import Queries, stale
 from holdfast.jobs._render import parse, render
-from holdfast.jobs._state import JobState, ProcessingStatus, TrackerSummary, job_id
+from holdfast.jobs._state import JobState, ProcessingStatus, job_id
 
 _SUFFIXES = (".yaml", ".yml")
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _looking(
-    method: "Callable[Concatenate[ProcessingTracker, P], R]",
-) -> "Callable[Concatenate[ProcessingTracker, P], R]":
-    """Keep other threads from bringing the jobs up to date while a method looks at them."""
-
-    @functools.wraps(method)
-    def guarded(self: "ProcessingTracker", *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._file.guard:
-            return method(self, *args, **kwargs)
-
-    return cast("Callable[Concatenate[ProcessingTracker, P], R]", guarded)
-
-
-class ProcessingTracker(YamlConfig):
+class ProcessingTracker(Queries):
     """How far the jobs of a pipeline are, in a file that its processes share, on any host.
 
     A transition is kept when its call has returned, whatever is killed afterwards, and costs the
@@ -86,26 +67,6 @@ class ProcessingTracker(YamlConfig):
     def lock_path(self) -> str:
         """The file whose lock every change takes."""
         return str(self._file.lock_path)
-
-    @property
-    @_looking
-    def jobs(self) -> dict[str, JobState]:
-        """The jobs by id, as of now; changing them changes nothing in the file."""
-        found = self._state().jobs if self.file_path.exists() else self._given
-        return {identity: dataclasses.replace(job) for identity, job in found.items()}
-
-    @property
-    @_looking
-    def complete(self) -> bool:
-        """Whether there are jobs and all have succeeded."""
-        jobs = self._state().jobs
-        return bool(jobs) and count(jobs.values())[ProcessingStatus.SUCCEEDED] == len(jobs)
-
-    @property
-    @_looking
-    def encountered_error(self) -> bool:
-        """Whether a job has failed."""
-        return count(self._state().jobs.values())[ProcessingStatus.FAILED] > 0
 
     @staticmethod
     def generate_job_id(job_name: str, specifier: str = "") -> str:
@@ -209,82 +170,6 @@ class ProcessingTracker(YamlConfig):
             raise
         self.complete_job(job_id)
 
-    @_looking
-    def get_job_info(self, job_id: str) -> JobState:
-        """Return everything that is known of a job.
-
-        Raises
-        ------
-        InvalidInputError
-            If there is no such job.
-        """
-        job = self._state().jobs.get(job_id)
-        if job is None:
-            raise self._file.unknown(job_id)
-        return dataclasses.replace(job)
-
-    def get_job_status(self, job_id: str) -> ProcessingStatus:
-        """Return the status of a job.
-
-        Raises
-        ------
-        InvalidInputError
-            If there is no such job.
-        """
-        return self.get_job_info(job_id).status
-
-    @_looking
-    def get_jobs_by_status(self, status: ProcessingStatus | str) -> list[str]:
-        """Return the ids of the jobs with a status, named in either case: ``"failed"``.
-
-        Raises
-        ------
-        InvalidInputError
-            If there is no such status.
-        """
-        wanted = _status(status)
-        return [identity for identity, job in self._state().jobs.items() if job.status is wanted]
-
-    @_looking
-    def get_summary(self) -> dict[ProcessingStatus, int]:
-        """Return how many jobs there are of each status."""
-        counts = count(self._state().jobs.values())
-        return {status: counts[status] for status in ProcessingStatus}
-
-    @_looking
-    def summarize(self) -> TrackerSummary:
-        """Return how far the pipeline is, in numbers, with the running jobs that are stale."""
-        jobs = self._state().jobs
-        return TrackerSummary(len(jobs), *count(jobs.values()), stale=len(self.stale_jobs()))
-
-    @_looking
-    def find_jobs(
-        self, job_name: str | None = None, specifier: str | None = None
-    ) -> dict[str, tuple[str, str]]:
-        """Return names and specifiers, by id, of the jobs whose name and specifier contain these.
-
-        Raises
-        ------
-        InvalidInputError
-            If neither is given.
-        """
-        if job_name is None and specifier is None:
-            raise InvalidInputError("pass a part of the job_name, of the specifier, or of both")
-        return {
-            identity: (job.job_name, job.specifier)
-            for identity, job in self._state().jobs.items()
-            if (job_name or "") in job.job_name and (specifier or "") in job.specifier
-        }
-
-    @_looking
-    def stale_jobs(self) -> list[str]:
-        """Return the ids of running jobs whose process is known to be dead.
-
-        That is known of this host's processes, and of SLURM's jobs where ``squeue`` can be asked. A
-        job whose executor was named by the caller is never taken for stale, other than by SLURM.
-        """
-        return _stale(self._state())
-
     def reset_stale_jobs(self) -> list[str]:
         """Set the jobs back to scheduled whose process is known to be dead, and return their ids.
 
@@ -293,7 +178,7 @@ class ProcessingTracker(YamlConfig):
         LockedError, OSError
             As `start_job` does.
         """
-        return self._choose(_stale)
+        return self._choose(stale)
 
     def retry_failed_jobs(self) -> list[str]:
         """Set all failed jobs back to scheduled, without their messages, and return their ids.
@@ -408,9 +293,6 @@ class ProcessingTracker(YamlConfig):
         parse(tracker.file_path.read_bytes(), str(file_path))
         return tracker
 
-    def _state(self) -> Replayed:
-        return self._file.read()
-
     def _change(self, identity: str, operation: str, **fields: Any) -> None:
         header = self._file.change(identity, operation, **fields)
         _folding.after(self._file, header)
@@ -448,24 +330,5 @@ def _checked(job_name: str, specifier: str = "") -> tuple[str, str]:
     return _text(job_name), _text(specifier)
 
 
-def _status(status: ProcessingStatus | str | int) -> ProcessingStatus:
-    try:
-        if isinstance(status, str):
-            return ProcessingStatus[status.upper()]
-        return ProcessingStatus(status)
-    except (KeyError, ValueError):
-        names = ", ".join(found.name for found in ProcessingStatus)
-        raise InvalidInputError(f"there is no status {status!r}; choose one of {names}") from None
-
-
 def _failed(state: Replayed) -> list[str]:
     return [i for i, job in state.jobs.items() if job.status is ProcessingStatus.FAILED]
-
-
-def _stale(state: Replayed) -> list[str]:
-    return [
-        identity
-        for identity, job in state.jobs.items()
-        if job.status is ProcessingStatus.RUNNING
-        and is_dead(job.executor_id, state.processes.get(identity))
-    ]

@@ -10,7 +10,8 @@ from typing import Protocol
 from holdfast._names import listing
 from holdfast._process import ForkGuard
 from holdfast.errors import HoldfastError, InvalidInputError, StateError
-from holdfast.fields._ffmpeg import Encoder, copy, frames_of
+from holdfast.fields._encoder import Encoder
+from holdfast.fields._ffmpeg import copy, frames_of
 from holdfast.fields._gif import GifWriter
 
 Size = tuple[int, int]

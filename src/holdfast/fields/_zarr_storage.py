@@ -16,9 +16,10 @@ from holdfast.fields._exit import closed_at_exit, no_longer_open
 from holdfast.fields._forms import Array, Layout
 from holdfast.fields._mpi import is_main
 from holdfast.fields._pictures import axes_of
+from holdfast.fields._zarr_commit import Content
 from holdfast.fields._zarr_format import DATA, TIME, Plan, check_installed
 from holdfast.fields._zarr_reader import Snapshot
-from holdfast.fields._zarr_writer import Content, ZarrWriter, leave_nothing
+from holdfast.fields._zarr_writer import ZarrWriter, leave_nothing
 from holdfast.journal import journal_folder, writer_lives
 
 

@@ -1,139 +1,26 @@
-"""`ZarrWriter`: fields gathered in a journal, and committed to a Zarr store a shard at a time.
-
-The protocol, and why it would do for an object store too, stands in
-``design/010-movies-and-archives.md``.
-"""
+"""`ZarrWriter`: fields gathered in a journal, and committed to a Zarr store a shard at a time."""
 
 import contextlib
 import os
-import shutil
 import threading
 import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from holdfast._atomic import replace_bytes
 from holdfast._logging import log
 from holdfast._sync import Durability, SyncMode, fsync_path
 from holdfast.errors import MissingFileError, StateError
 from holdfast.fields._forms import Array
-from holdfast.fields._zarr_format import DATA, OURS, ROOT, TIME, VERSION, Plan, dumped, group
+from holdfast.fields._zarr_commit import Content, Store, commit
+from holdfast.fields._zarr_format import DATA, TIME
 from holdfast.fields._zarr_reader import ROWS, STREAM, Snapshot
 from holdfast.hdf5 import RowType, StreamWriter
 from holdfast.journal import Block, JournalWriter, WriterLock, journal_folder
 
 SYNC_INTERVAL = 1.0
 """Seconds after which appended fields are brought to the disk."""
-
-
-@dataclass(slots=True)
-class Content:
-    """What a store holds besides its rows.
-
-    Attributes
-    ----------
-    identity : str
-        Drawn when the store was begun; a store that replaces another has its own.
-    plan : Plan
-        How fields are laid out.
-    attributes : dict
-        Plain information about them.
-    coordinates : dict
-        Values along their dimensions.
-    notes : dict
-        Attributes of the array of values.
-    """
-
-    identity: str
-    plan: Plan
-    attributes: dict[str, Any]
-    coordinates: dict[str, list[float]]
-    notes: dict[str, Any] = field(default_factory=dict)
-
-    def describe(self) -> dict[str, Any]:
-        """Return plain data that `parse` reads."""
-        return {
-            "identity": self.identity,
-            "plan": self.plan.describe(),
-            "attributes": self.attributes,
-            "coordinates": self.coordinates,
-            "notes": self.notes,
-        }
-
-    @classmethod
-    def parse(cls, described: Mapping[str, Any]) -> "Content":
-        """Read what `describe` gave."""
-        return cls(**{**described, "plan": Plan.parse(described["plan"])})
-
-
-class Store:
-    """A local folder as a store of whole objects; nothing else is asked of one."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._durability = Durability("always")
-
-    def put(self, key: str, content: bytes) -> None:
-        """Make an object, or replace it, whole and on the disk."""
-        replace_bytes(self.path / key, content, self._durability)
-
-    def empty(self) -> None:
-        """Remove everything; the store ends to be one with the first object that goes."""
-        (self.path / ROOT).unlink(missing_ok=True)
-        if self.path.is_dir():
-            fsync_path(self.path)
-            shutil.rmtree(self.path)
-
-
-def commit(
-    store: Store,
-    content: Content,
-    rows: range,
-    read: Callable[[int, int], Array],
-    *,
-    replaces: bool,
-) -> None:
-    """Bring rows into a store.
-
-    Parameters
-    ----------
-    store : Store
-        The store.
-    content : Content
-        What it is to hold besides.
-    rows : range
-        The rows that are not in full shards yet, from the beginning of a shard on.
-    read : callable
-        Returns rows of the journal, by their numbers.
-    replaces : bool
-        Whether the store holds something else, which goes.
-
-    Raises
-    ------
-    OSError
-        If the disk is full; the same call may be repeated.
-    """
-    plan = content.plan
-    if replaces:
-        store.empty()
-    for start in range(rows.start, rows.stop, plan.shard):
-        stop = min(start + plan.shard, rows.stop)
-        for key, shard in plan.objects(start // plan.shard, read(start, stop)):
-            store.put(key, shard)
-    coordinates = {name: np.array(values) for name, values in content.coordinates.items()}
-    if not rows.start:
-        for name, values in coordinates.items():
-            store.put(*plan.coordinate(name, values))
-    arrays = plan.arrays(rows.stop, coordinates, content.notes)
-    for name, metadata in arrays.items():
-        store.put(f"{name}/{ROOT}", dumped(metadata))
-    ours = {OURS: {"version": VERSION, "identity": content.identity, "plan": plan.describe()}}
-    store.put(ROOT, dumped(group(arrays, {**content.attributes, **ours})))  # this is the commit
 
 
 class ZarrWriter:

@@ -1,0 +1,178 @@
+"""`Encoder`: raw frames into a movie, by an ffmpeg that runs beside the program."""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import threading
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from queue import SimpleQueue
+
+from holdfast.fields._ffmpeg import failure, started, told_by
+
+_WAIT = 0.5
+"""Seconds between two looks whether ffmpeg has taken a frame, should a wake-up be missed."""
+
+
+class Encoder:
+    """Encodes raw frames into a file, which is a playable movie at every moment.
+
+    Parameters
+    ----------
+    path : Path
+        The file; one that exists is replaced.
+    size : (int, int)
+        Width and height of a frame.
+    pixels : str
+        Pixel format of the frames given, by ffmpeg's name.
+    fps : float
+        Frames a second.
+    arguments : sequence of str
+        How to encode.
+
+    Raises
+    ------
+    MissingDependencyError
+        If there is no ffmpeg.
+
+    Notes
+    -----
+    A thread hands the frames over: a signal handler that raises in the middle of a write would
+    leave half a frame in the pipe, and every later one shifted. One frame waits, so that memory
+    stays bounded. Should this process be killed, ffmpeg meets the end of its input and finishes the
+    file.
+    """
+
+    def __init__(
+        self, path: Path, size: tuple[int, int], pixels: str, fps: float, arguments: Sequence[str]
+    ) -> None:
+        self.path = path
+        # Closed in `_end`, when ffmpeg has said its last.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        given = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{size[0]}x{size[1]}", "-r", f"{fps}"]
+        try:
+            self._process = started(
+                ["-y", "-xerror", *given, "-i", "pipe:0", *arguments, str(path)],
+                self._said,
+                stdin=subprocess.PIPE,
+            )
+        except BaseException:
+            self._said.close()
+            raise
+        self._failure: Exception | None = None
+        self._frames: SimpleQueue[_Frame | None] = SimpleQueue()
+        self._last: _Frame | None = None
+        self._closed = self._broken = False
+        _encoders.add(self)
+        self._thread = threading.Thread(target=self._feed, name="holdfast-ffmpeg", daemon=True)
+        self._thread.start()
+
+    def write(self, frame: "bytes | memoryview") -> None:
+        """Hand a frame over, when the one before has been taken.
+
+        Raises
+        ------
+        OSError
+            If the disk is full.
+        StateError
+            If ffmpeg has ended; the message holds what it said.
+        """
+        self._wait_for_last()
+        # It closes its end of the pipe some time before it is gone.
+        if self._broken or self._process.poll() is not None:
+            self._end()
+        self.check()
+        self._last = _Frame(frame)
+        self._frames.put(self._last)
+
+    def check(self) -> None:
+        """Raise what has gone wrong, if anything has."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _wait_for_last(self) -> None:
+        while self._last is not None and not self._last.taken:
+            self._last.lock.acquire(timeout=_WAIT)
+
+    def _feed(self) -> None:
+        """Write frames to the pipe until there are no more, or ffmpeg has ended."""
+        pipe = self._process.stdin
+        if pipe is None:
+            raise AssertionError
+        while (frame := self._frames.get()) is not None:
+            view = memoryview(frame.content).cast("B")
+            try:
+                while view and not self._broken:
+                    view = view[pipe.write(view) :]
+            except OSError:  # it has ended; `write` and `close` find out why
+                self._broken = True
+            frame.take()
+        with contextlib.suppress(OSError):
+            pipe.close()
+
+    def close(self) -> None:
+        """Finish the file; does nothing the second time.
+
+        Raises
+        ------
+        OSError
+            If the disk is full.
+        StateError
+            If ffmpeg fails.
+        """
+        if not self._closed:
+            self._wait_for_last()
+            self._end()
+            self.check()
+
+    def _end(self) -> None:
+        if self._closed:
+            return
+        self._frames.put(None)
+        self._thread.join()
+        code = self._process.wait()
+        if (code or self._broken) and self._failure is None:
+            self._failure = failure(code, told_by(self._said), self.path)
+        self._said.close()
+        self._closed = True
+
+    def abandon(self) -> None:
+        """End ffmpeg at once; the file stays as it is."""
+        self._process.kill()
+        self._end()
+
+    def let_go(self) -> None:
+        """Close the pipe in a forked child, or ffmpeg would wait for the child's end, too."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+_encoders: "weakref.WeakSet[Encoder]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for encoder in list(_encoders):
+        encoder.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Frame:
+    """A frame on its way to the pipe."""
+
+    __slots__ = ("content", "lock", "taken")
+
+    def __init__(self, content: "bytes | memoryview") -> None:
+        self.content: bytes | memoryview = content
+        self.lock = threading.Lock()
+        self.lock.acquire()
+        self.taken = False
+
+    def take(self) -> None:
+        self.content = b""
+        self.taken = True
+        self.lock.release()

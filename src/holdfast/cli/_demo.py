@@ -33,7 +33,7 @@ def demo(folder: Path) -> None:
     sweep = programs.oscillator(base)
     print_table(sweep.table().only(["run_id", "state", "energy_error"]))
 
-    _say("\n2. A single run: heat spreading on a 64 x 64 grid, kept every 100 steps.")
+    _say("\n2. A single run: heat spreading on a 64 x 64 grid, a row each step, a field every 10.")
     heat = LogReader(programs.heat(base))
     _say(str(heat))
 
@@ -46,7 +46,13 @@ def demo(folder: Path) -> None:
     _say("\n4. A figure, made from the files alone.")
     _say(f"   {_figure(base) or 'left out, since matplotlib is missing (holdfast[plot])'}")
 
-    _say("\n5. A run that is killed (SIGKILL) in the middle of writing.")
+    _say("\n5. A result, computed once, and then found by the expression that made it.")
+    _found(base)
+
+    _say("\n6. Messages of two threads, sorted into one archive a source.")
+    _messages(base)
+
+    _say("\n7. A run that is killed (SIGKILL) in the middle of writing.")
     _killed(base)
     _say(_ending(base))
 
@@ -73,7 +79,8 @@ def _figure(base: Path) -> Path | None:
     energy, picture, heights = figure.subplots(1, 3)
     _plot_energy(energy, ExperimentReader(base / "oscillator_sweep"))
     heat = LogReader(base / "log_heat_equation")
-    image = picture.imshow(heat.load_array("states/T_step500").T, origin="lower", cmap="inferno")
+    last = heat.trajectory("T")[-1]
+    image = picture.imshow(last.T, origin="lower", cmap="inferno")
     picture.set(title="Heat after 500 steps", xlabel="x (cells)", ylabel="y (cells)")
     figure.colorbar(image, ax=picture, label="temperature")
     _plot_cooling(heights, heat)
@@ -95,12 +102,35 @@ def _plot_energy(axes: Any, sweep: ExperimentReader) -> None:
 
 
 def _plot_cooling(axes: Any, heat: LogReader) -> None:
-    names = [name for name in heat.arrays if name.startswith("states/")]
-    for name in sorted(names, key=lambda text: int(text.rpartition("step")[2])):
-        state = heat.load_array(name)
-        axes.plot(state[:, state.shape[1] // 2], label=name.rpartition("_")[2])
+    spot = heat.trajectory("T")
+    for number in range(9, len(spot), 10):
+        label = f"t = {spot.times[number]:.2f}"
+        axes.plot(spot.data[number, :, spot.data_shape[1] // 2], label=label)
     axes.set(title="Heat: a cut through the middle", xlabel="x (cells)", ylabel="temperature")
     axes.legend(fontsize="small")
+
+
+def _found(base: Path) -> None:
+    from holdfast.cli import _demo_programs as programs
+    from holdfast.store import Store, get
+
+    with Store(base / "storage"):
+        run = get(programs.fall_time, height=20.0)
+        _say(
+            f"   There before: {run.is_finished()}; launched, it gives {run.launch().result:.4f} s"
+        )
+        again = get(programs.fall_time, {"height": 20})
+        _say(f"   There now: {again.is_finished()}; read from {again.directory}")
+
+
+def _messages(base: Path) -> None:
+    from holdfast.acquisition import assemble_log_archives, report
+    from holdfast.cli import _demo_programs as programs
+
+    folder = programs.messages(base)
+    assemble_log_archives(folder)
+    for source in report(folder):
+        _say(f"   {source.source}: {source.messages} messages, {source.bytes} bytes")
 
 
 def _killed(base: Path) -> None:
@@ -116,11 +146,14 @@ def _killed(base: Path) -> None:
                 _say(f"   While its process {child.pid} lives, a reader says: {state}")
                 child.send_signal(signal.SIGKILL)
     run = LogReader(base / "log_killed_walk")
-    frames = [run.load_array(name) for name in run.arrays]
-    whole = "all" if all(np.isfinite(frame).all() for frame in frames) else "not all"
+    frames, distance = run.trajectory("positions"), run.stream("distance").to_numpy()
+    same = [
+        np.isclose(np.hypot(*frame.T).mean(), mean)
+        for frame, mean in zip(frames, distance, strict=False)
+    ]
     _say(f"   After the kill, a reader says: {run.state}")
-    _say(f"   Frames whose saving had been confirmed: {accepted + 1}")
-    _say(f"   Frames found and read back: {len(frames)}, {whole} of them whole")
+    _say(f"   Frames that had been confirmed: {accepted + 1}")
+    _say(f"   Frames read back: {len(frames)}, {sum(same)} of them whole; rows: {len(distance)}")
 
 
 def _ending(base: Path) -> str:
@@ -129,7 +162,10 @@ Where to look:
   holdfast ls {base}                            all runs and what became of them
   holdfast show {base}/log_killed_walk          what the killed run kept
   holdfast table {base}/oscillator_sweep        parameters and metrics of the sweep
+  holdfast ls {base}/storage --where "height > 10"
+  holdfast movie {base}/log_heat_equation/data/T.h5 -o heat.mp4   (needs holdfast[fields,plot])
+  holdfast messages {base}/rig_data_log         sources, counts, rates
   {base}/falling_ball/index.csv                 the same for the ball, for any spreadsheet
   {base}/log_heat_equation/log.txt              one message a line, for grep
   {base}/log_figure/plots/demo.png              the figure
-Everything is plain files: CSV, JSON, YAML, text and .npy; numpy alone reads the arrays."""
+Everything is plain files: CSV, JSON, YAML, text, .npy, .npz and HDF5."""

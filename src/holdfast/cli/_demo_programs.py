@@ -2,11 +2,12 @@
 
 import itertools
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 
-from holdfast import Experiment, Logbook
+from holdfast import DataLogger, Experiment, Logbook, task
 
 
 def oscillator(base: Path, steps: int = 2000) -> Experiment:
@@ -47,11 +48,14 @@ def heat(base: Path, steps: int = 500, n: int = 64) -> Path:
 
     log = Logbook("heat_equation", base)
     log.params(n=n, kappa=kappa, dx=dx, dt=dt, steps=steps)
+    spot = log.trajectory("T")
     for step in range(1, steps + 1):
         neighbours = sum(np.roll(temperature, s, axis=a) for a in (0, 1) for s in (1, -1))
         temperature = temperature + kappa * dt / dx**2 * (neighbours - 4 * temperature)
+        log.append("hottest", temperature.max())
+        if step % 10 == 0:
+            spot.append(temperature, step * dt)
         if step % 100 == 0:
-            log.array(f"states/T_step{step}", temperature)
             log.info(f"step {step}: the hottest point has {temperature.max():.4f}")
     log.json("metrics", {"max": temperature.max(), "mean": temperature.mean()})
     log.mark_complete()
@@ -80,18 +84,44 @@ def falling_ball(base: Path) -> Experiment:
 
 
 def random_walk(base: Path) -> None:
-    """Walk for ever, saving the position field again and again, until somebody kills the process.
+    """Walk for ever, keeping all positions at every step, until somebody kills the process.
 
-    Prints the number of each frame once the call that saved it has returned.
+    Prints the number of each frame once the calls that kept it have returned.
     """
     generator = np.random.default_rng(seed=1)
     walkers = np.zeros((20_000, 2))
     with Logbook("killed_walk", base, params={"walkers": len(walkers)}) as log:
+        frames = log.trajectory("positions")
         for frame in itertools.count():
             walkers += generator.normal(size=walkers.shape)
-            log.array(f"frames/{frame:05d}", walkers)
+            log.append("distance", np.hypot(*walkers.T).mean())
+            frames.append(walkers, frame)
             sys.stdout.write(f"{frame}\n")
             sys.stdout.flush()
+
+
+@task(name="fall_time")
+def fall_time(height: float, gravity: float = 9.81, steps: int = 100_000) -> float:
+    """Return how long a fall takes, in seconds, by small steps down the height in metres."""
+    middles = (np.arange(steps) + 0.5) * (height / steps)
+    return float(np.sum(height / steps / np.sqrt(2 * gravity * middles)))
+
+
+def messages(base: Path, count: int = 50_000) -> Path:
+    """Send messages from two threads at once; return the folder that has them."""
+    logger = DataLogger(base, "rig")
+
+    def send(source: str) -> None:
+        for number in range(count):
+            logger.put(source, 20 * (number + 1), number.to_bytes(8, "little"))
+
+    with logger:
+        threads = [threading.Thread(target=send, args=(name,)) for name in ("encoder", "camera")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return logger.output_directory
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from holdfast.errors import InvalidInputError
@@ -23,19 +28,26 @@ def scaled(field: Field, t: float, factor: float = 1) -> Field:
     return Field(field.grid, field.data * t * factor, label=field.label)
 
 
-def process_of(field: Field) -> tuple[int, float]:
-    import os
+def process_of(number: npt.NDArray[Any], slow_in: int | None = None) -> tuple[int, int]:
+    """Say where it is done; slowly where others have to start first."""
+    if os.getpid() == slow_in:
+        time.sleep(0.02)
+    return os.getpid(), int(number[0])
 
-    time.sleep(0.01)
-    return os.getpid(), float(field.data[0, 0])
+
+@pytest.fixture
+def many() -> StorageBase:
+    return MemoryStorage.from_fields([np.array([n]) for n in range(400)])
 
 
-def test_processes_do_it_in_order_and_elsewhere(storage: StorageBase) -> None:
-    import os
+def in_order_here_and_elsewhere(done: list[tuple[int, int]]) -> bool:
+    return [number for _, number in done] == list(range(400)) and len({p for p, _ in done}) > 1
 
-    done = storage.apply(process_of, parallel="processes")
-    assert [number for _, number in done] == list(range(8))
-    assert os.getpid() not in {pid for pid, _ in done}
+
+def test_processes_share_the_work_and_keep_the_order(many: StorageBase) -> None:
+    done = many.apply(process_of, parallel=2, slow_in=os.getpid())
+    assert done[0][0] == os.getpid()
+    assert in_order_here_and_elsewhere(done)
 
 
 def test_processes_make_a_storage_in_a_file_of_fields(storage: StorageBase, tmp_path: Path) -> None:
@@ -60,23 +72,39 @@ def test_a_function_that_cannot_travel_is_done_by_threads_or_refused(storage: St
         storage.apply(local, parallel="processes")
 
 
-def test_cheap_work_is_not_given_away(storage: StorageBase) -> None:
-    import os
-
-    assert {pid for pid, _ in storage.apply(process_of)} == {os.getpid()}
+def test_cheap_work_is_not_given_away(many: StorageBase) -> None:
+    assert {pid for pid, _ in many.apply(process_of)} == {os.getpid()}
+    assert {pid for pid, _ in many.apply(process_of, parallel=1)} == {os.getpid()}
 
 
 def test_work_that_pays_is_given_to_processes(
-    storage: StorageBase, monkeypatch: pytest.MonkeyPatch
+    many: StorageBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     monkeypatch.setattr("holdfast.fields._parallel.WORTH", 0.001)
-    monkeypatch.setattr("holdfast.fields._parallel._cores", lambda: 2)
-    done = storage.apply(process_of)
-    assert done[0][0] == os.getpid()
-    assert done[-1][0] != os.getpid()
-    assert [number for _, number in done] == list(range(8))
+    monkeypatch.setattr("holdfast.fields._parallel.usable_cores", lambda: 2)
+    assert in_order_here_and_elsewhere(many.apply(process_of, slow_in=os.getpid()))
+
+
+def test_a_program_that_does_not_guard_its_main_part_is_told_so(tmp_path: Path) -> None:
+    program = """
+        import time
+        import numpy as np
+        from holdfast.errors import StateError
+        from holdfast.fields import MemoryStorage
+
+        def slow(field):
+            time.sleep(0.1)
+
+        storage = MemoryStorage.from_fields([np.zeros(1)] * 200)
+        try:
+            storage.apply(slow, parallel=2)
+        except StateError as error:
+            print(error)
+    """
+    script = tmp_path / "program.py"
+    script.write_text(textwrap.dedent(program))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert "__main__" in done.stdout
 
 
 def test_an_error_of_the_function_comes_through(storage: StorageBase) -> None:

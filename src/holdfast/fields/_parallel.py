@@ -1,24 +1,29 @@
 """Several workers for `apply`: processes or threads that get values and give results, in order."""
 
-import multiprocessing
 import os
 import pickle
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from holdfast.errors import InvalidInputError
+import numpy as np
+
+from holdfast._workers import pool, usable_cores
+from holdfast.errors import InvalidInputError, StateError
 from holdfast.fields._forms import Array, Form
 
 WORTH = 3.0
 """Seconds of work from which on ``"auto"`` starts processes, which import everything anew."""
 
+AHEAD = 4
+"""Fields that are on their way to each worker."""
+
 Frames = Iterator[tuple[float, Array]]
-Kind = Literal["processes", "threads"]
+Results = Iterator[tuple[float, Any]]
+Waiting = deque[tuple[float, Future[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Task:
         return True
 
 
-def results(task: Task, frames: Frames, total: int, parallel: Any) -> Iterator[tuple[float, Any]]:
+def results(task: Task, frames: Frames, total: int, parallel: Any) -> Results:
     """Yield times and results in order, by as many workers as `parallel` says.
 
     Raises
@@ -54,33 +59,33 @@ def results(task: Task, frames: Frames, total: int, parallel: Any) -> Iterator[t
     """
     if parallel == "auto":
         return _measured(task, frames, total)
-    workers = _cores()
-    kind: Kind | None = None
-    if isinstance(parallel, bool) or parallel is None:
-        kind = ("processes" if task.can_travel else "threads") if parallel else None
-    elif isinstance(parallel, int) and parallel > 0:
-        kind, workers = ("processes" if task.can_travel else "threads"), parallel
-    elif parallel in ("processes", "threads"):
-        kind = parallel
-    else:
+    share, workers = _with_processes, usable_cores()
+    if parallel is None or parallel is False:
+        workers = 1
+    elif parallel == "threads":
+        share = _with_threads
+    elif isinstance(parallel, int | np.integer) and parallel > 0:
+        share = _with_processes if task.can_travel else _with_threads
+        workers = workers if parallel is True else int(parallel)
+    elif parallel != "processes":
         raise InvalidInputError(
             f"parallel is 'auto', True, False, 'processes', 'threads' or a number of workers, not "
             f"{parallel!r}"
         )
-    if kind == "processes" and not task.can_travel:
+    elif not task.can_travel:
         raise InvalidInputError(
             "the function cannot be sent to other processes; define it at the top of a module, or "
             "use parallel='threads'"
         )
-    return _serially(task, frames) if kind is None else _shared(task, frames, kind, workers)
+    return _serially(task, frames) if workers == 1 else share(task, frames, workers)
 
 
-def _serially(task: Task, frames: Iterable[tuple[float, Array]]) -> Iterator[tuple[float, Any]]:
+def _serially(task: Task, frames: Iterable[tuple[float, Array]]) -> Results:
     for moment, values in frames:
         yield moment, task(moment, values)
 
 
-def _measured(task: Task, frames: Frames, total: int) -> Iterator[tuple[float, Any]]:
+def _measured(task: Task, frames: Frames, total: int) -> Results:
     """Work alone until it shows that processes pay, if the function can be sent to them.
 
     Not where it returns nothing: then it is called for what else it does, which would stay there.
@@ -90,66 +95,80 @@ def _measured(task: Task, frames: Frames, total: int) -> Iterator[tuple[float, A
         result = task(moment, values)
         yield moment, result
         left = (time.perf_counter() - begun) / done * (total - done)
-        if left > WORTH * _cores() / max(_cores() - 1, 1) and _is_pure(task, result):
-            yield from _shared(task, frames, "processes", _cores())
+        if left > WORTH and _is_pure(task, result):
+            yield from _with_processes(task, frames, usable_cores())
             return
 
 
 def _is_pure(task: Task, result: Any) -> bool:
     """Whether a function returns something, and comes from a module that workers can import."""
     module = getattr(task.func, "__module__", "__main__")
-    return result is not None and module != "__main__" and _cores() > 1 and task.can_travel
+    return result is not None and module != "__main__" and usable_cores() > 1 and task.can_travel
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _shared(task: Task, frames: Frames, kind: Kind, workers: int) -> Iterator[tuple[float, Any]]:
-    """Let workers do it; a few fields for each are on their way at a time."""
-    waiting: deque[tuple[float, Future[Any]]] = deque()
-    with _pool(task, kind, workers) as pool:
-        try:
-            for moment, values in frames:
-                call = task if kind == "threads" else _work
-                waiting.append((moment, pool.submit(call, moment, values)))
-                if len(waiting) > 3 * workers:
-                    yield _next(waiting)
-            while waiting:
+def _with_threads(task: Task, frames: Frames, workers: int) -> Results:
+    """Let threads do it; a few fields for each are on their way at a time."""
+    waiting: Waiting = deque()
+    executor = ThreadPoolExecutor(workers, "holdfast-apply")
+    try:
+        for moment, values in frames:
+            waiting.append((moment, executor.submit(task, moment, values)))
+            if len(waiting) > AHEAD * workers:
                 yield _next(waiting)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while waiting:
+            yield _next(waiting)
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
-def _next(waiting: "deque[tuple[float, Future[Any]]]") -> tuple[float, Any]:
+def _with_processes(task: Task, frames: Frames, workers: int) -> Results:
+    """Share the work with processes, of which this is one.
+
+    They import NumPy and the function's module first, which takes long: this one begins alone, and
+    goes on meanwhile. Later it does itself what comes while the others have enough.
+    """
+    others = workers - 1
+    executor = pool(others, _prepare, task)
+    waiting: Waiting = deque()
+    try:
+        started = [executor.submit(os.getpid) for _ in range(others)]
+        for moment, values in frames:
+            busy = sum(not future.done() for _, future in waiting)
+            if busy < AHEAD * others and any(future.done() for future in started):
+                waiting.append((moment, executor.submit(_work, moment, values)))
+            else:
+                waiting.append((moment, _done(task(moment, values))))
+            while waiting and (waiting[0][1].done() or len(waiting) > 2 * AHEAD * workers):
+                yield _next(waiting)
+        while waiting:
+            yield _next(waiting)
+    except BrokenExecutor as error:
+        raise StateError(
+            "a worker process ended before its work was done; a program that shares work runs it "
+            'under `if __name__ == "__main__":`, or takes parallel="threads"'
+        ) from error
+    finally:
+        # Not waited for: workers that have not even begun end by themselves.
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _next(waiting: Waiting) -> tuple[float, Any]:
     moment, result = waiting.popleft()
     return moment, result.result()
 
 
-def _pool(task: Task, kind: Kind, workers: int) -> Executor:
-    if kind == "threads":
-        return ThreadPoolExecutor(workers, "holdfast-apply")
-    # Spawned, since forking a process that has threads can deadlock the child.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, initializer=_prepare, initargs=(task,))
+def _done(result: Any) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_result(result)
+    return future
 
 
 _task: list[Task] = []
 
 
 def _prepare(task: Task) -> None:
-    """Take the task, once; and end with the process that asked, which may be killed."""
+    """Take the task, once."""
     _task[:] = [task]
-    threading.Thread(target=_end_with_parent, name="holdfast-parent", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _work(moment: float, values: Array) -> Any:

@@ -6,11 +6,11 @@ from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from holdfast._workers import pool, usable_cores, watch_all
 from holdfast.errors import InvalidInputError, StateError
 from holdfast.sweeps._grid import Params
 from holdfast.sweeps._outcome import Outcome
 from holdfast.sweeps._runs import Ending
-from holdfast.sweeps._workers import pool, usable_cores, watch_all
 
 Tasks = Mapping[str, Params]
 Work = Callable[[str, Params, Collection[str]], str | None]

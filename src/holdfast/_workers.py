@@ -1,11 +1,13 @@
-"""The worker processes of a sweep, which end when the process that started them has."""
+"""Worker processes, which end when the process that started them has."""
 
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import wait
+from typing import Any
 
 LOOK_SECONDS = 1.0
 """How often a worker looks who its parent is."""
@@ -18,12 +20,28 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def pool(workers: int) -> ProcessPoolExecutor:
-    """Return an executor of spawned processes, none of which outlives this one."""
+def pool(
+    workers: int, begin: Callable[..., object] | None = None, *given: Any
+) -> ProcessPoolExecutor:
+    """Return an executor of spawned processes, none of which outlives this one.
+
+    Parameters
+    ----------
+    workers : int
+        How many there are.
+    begin : callable, optional
+        What each calls first, with `given`.
+    """
     # Spawned workers share neither locks nor threads nor open files with this process; forking a
     # process that has threads (ours, or those of a numerics library) can deadlock the child.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
+    return ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(begin, given))
+
+
+def _begin(begin: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
+    end_with_parent()
+    if begin is not None:
+        begin(*given)
 
 
 def watch_all(executor: Executor) -> None:

@@ -1,7 +1,7 @@
 """`calculate_directory_checksum`: one digest for all files of a folder and their names."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import xxhash
 from holdfast._atomic import replace_bytes
 from holdfast._sync import Durability
 from holdfast.errors import FormatError
+from holdfast.integrity._crew import each
 from holdfast.integrity._hash import file_digest, name_bytes
-from holdfast.integrity._progress import tracked
-from holdfast.integrity._tree import Entry, entries, pool, require_folder
+from holdfast.integrity._tree import Entry, entries, require_folder
 
 CHECKSUM_FILE = "ax_checksum.txt"
 """Holds the digest of the folder it lies in, in bare hexadecimal."""
@@ -20,7 +20,8 @@ CHECKSUM_FILE = "ax_checksum.txt"
 SEAL_FILE = "holdfast-seal.json"
 """Holds the digest of every file of the folder it lies in; no digest takes it in."""
 
-_BATCH = 64
+_ALONE_BYTES, _ALONE_FILES = 8 << 20, 64
+"""Below these a second thread takes longer to start than it saves."""
 
 
 def calculate_directory_checksum(
@@ -92,13 +93,14 @@ def file_digests(
 ) -> dict[str, bytes]:
     """Return the digest of every file that counts, by its relative name."""
     files = counted_files(directory, excluded)
-    found: dict[str, bytes] = {}
-    with pool(threads) as workers:
-        batches = list(_batches(files))
-        results = workers.map(_digests, batches)
-        for result in tracked(results, len(batches), "checksum", shown=progress):
-            found.update(result)
-    return found
+    if sum(entry.status.st_size for entry in files) < _ALONE_BYTES and len(files) < _ALONE_FILES:
+        threads = 1
+    digests = each(_digest, files, threads, "checksum", shown=progress)
+    return {entry.relative: found for entry, found in zip(files, digests, strict=True)}
+
+
+def _digest(entry: Entry) -> bytes:
+    return file_digest(entry.relative, entry.path)
 
 
 def counted_files(directory: Path, excluded: AbstractSet[str] | None = None) -> list[Entry]:
@@ -131,20 +133,3 @@ def counted_files(directory: Path, excluded: AbstractSet[str] | None = None) -> 
 def _is_special(path: Path) -> bool:
     os.stat(path)  # a link that leads nowhere is an error, with its name
     return not (path.is_file() or path.is_dir())
-
-
-def _batches(files: Iterable[Entry]) -> Iterable[list[Entry]]:
-    batch: list[Entry] = []
-    size = 0
-    for entry in files:
-        batch.append(entry)
-        size += entry.status.st_size
-        if len(batch) == _BATCH or size >= 1 << 22:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _digests(batch: list[Entry]) -> dict[str, bytes]:
-    return {entry.relative: file_digest(entry.relative, entry.path) for entry in batch}

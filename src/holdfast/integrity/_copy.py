@@ -4,14 +4,20 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast._atomic import temporary_beside
+from holdfast._sync import start_writeback
 from holdfast.errors import IntegrityError
 from holdfast.integrity._hash import (
+    BUFFER_BYTES,
+    Digest,
     data_pieces,
     extents,
-    hole_pieces,
+    hash_data,
+    hash_zeros,
     new_digest,
     open_to_read,
 )
@@ -20,8 +26,12 @@ from holdfast.integrity._tree import Entry
 _ATTEMPTS = 3
 """How often a file that changes while it is copied is begun anew."""
 
-_KERNEL_BYTES = 1 << 30
+_KERNEL_BYTES = 1 << 23
+"""Copied at a time inside the kernel; what is hashed after it is still in memory then."""
+
 _NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+_NO_ATTRIBUTES = {errno.ENOTSUP, errno.ENODATA, errno.EINVAL, errno.EPERM, errno.EACCES}
+_BY_DESCRIPTOR = {os.chmod, os.utime} <= os.supports_fd and hasattr(os, "listxattr")
 
 
 def same(source: os.stat_result, target: os.stat_result) -> bool:
@@ -39,7 +49,7 @@ def copy_file(entry: Entry, target: Path, *, digest: bool) -> bytes | None:
     target : Path
         The new name; what is there is replaced when the copy is complete.
     digest : bool
-        Hash what is read from the source.
+        Hash what is read from the source, and let the disk begin to write.
 
     Returns
     -------
@@ -58,72 +68,109 @@ def copy_file(entry: Entry, target: Path, *, digest: bool) -> bytes | None:
         try:
             found, steady = _copied(entry, temporary, digest=digest)
             if steady:
-                shutil.copystat(entry.path, temporary, follow_symlinks=False)
                 os.replace(temporary, target)
                 return found
-        except OSError as error:
-            if error.filename == str(temporary):
+        except BaseException as error:
+            _discard(temporary)
+            if isinstance(error, OSError) and error.filename == str(temporary):
                 raise OSError(error.errno, error.strerror, str(target)) from None
             raise
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        _discard(temporary)
     raise IntegrityError(f"{entry.path} changes while it is copied; stop its writer and try again")
 
 
+def _discard(temporary: Path) -> None:
+    with contextlib.suppress(OSError):
+        temporary.unlink()
+
+
 def _copied(entry: Entry, temporary: Path, *, digest: bool) -> tuple[bytes | None, bool]:
-    source = open_to_read(entry.path)
+    """Make the copy, and return its digest and whether the source kept still meanwhile."""
+    source = open_to_read(entry.path, follow=False)
     try:
         before = os.fstat(source)
+        if not stat.S_ISREG(before.st_mode):
+            return None, False
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         copy = os.open(temporary, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
-            found = _fill(entry.relative, source, copy, digest=digest)
-            whole = os.fstat(copy).st_size == before.st_size
+            found = _fill(entry.relative, source, copy, before.st_size, digest=digest)
+            steady = same(before, os.fstat(source)) and os.fstat(copy).st_size == before.st_size
+            if _BY_DESCRIPTOR:
+                _copy_metadata(source, copy, before)
         except OSError as error:
             # The descriptors have no names: a full disk is the copy's, whose name the caller mends.
             raise OSError(error.errno, error.strerror, str(temporary)) from None
         finally:
             os.close(copy)
-        return found, whole and same(before, os.fstat(source))
+        if not _BY_DESCRIPTOR:
+            shutil.copystat(entry.path, temporary, follow_symlinks=False)
+        return found, steady
     finally:
         os.close(source)
 
 
-def _fill(relative: str, source: int, copy: int, *, digest: bool) -> bytes | None:
+def _copy_metadata(source: int, copy: int, status: os.stat_result) -> None:
+    """Give a copy attributes, permissions and, last, times."""
+    with _without_attributes():
+        for name in os.listxattr(source):
+            with _without_attributes():
+                os.setxattr(copy, name, os.getxattr(source, name))
+    os.chmod(copy, stat.S_IMODE(status.st_mode))
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@contextlib.contextmanager
+def _without_attributes() -> Iterator[None]:
+    """Go on where a file system, or this user, has no such attributes, as ``cp`` does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTES:
+            raise
+
+
+def _fill(relative: str, source: int, copy: int, size: int, *, digest: bool) -> bytes | None:
     state = new_digest(relative) if digest else None
-    size = 0
     for is_data, start, stop in extents(source):
-        end = os.fstat(source).st_size if stop is None else stop
-        if state is None:
-            if is_data:
-                _copy_extent(source, copy, start, end)
-        else:
-            position = start
-            for piece in data_pieces(source, start, end) if is_data else hole_pieces(end - start):
-                state.update(piece)
-                if is_data:
-                    position += _write(copy, piece, position)
-        size = max(size, end)
-    os.ftruncate(copy, size)  # the file may end in a hole
-    return None if state is None else state.digest()
+        end = size if stop is None else stop
+        if is_data:
+            _copy_extent(source, copy, start, end, state)
+        elif state is not None:
+            hash_zeros(state, end - start)
+    if os.fstat(copy).st_size < size:  # the file ends in a hole
+        os.ftruncate(copy, size)
+    if state is None:
+        return None
+    if size > BUFFER_BYTES:  # smaller ones would lose the disk's own gathering
+        start_writeback(copy, 0, size)
+    return state.digest()
 
 
-def _copy_extent(source: int, copy: int, start: int, end: int) -> None:
-    """Copy a range inside the kernel where it can, which also shares blocks where those can be."""
-    while hasattr(os, "copy_file_range") and start < end:
-        try:
-            wanted = min(end - start, _KERNEL_BYTES)
-            count = os.copy_file_range(source, copy, wanted, start, start)
-        except OSError as error:
-            if error.errno not in _NO_KERNEL_COPY:
-                raise
-            break
+def _copy_extent(source: int, copy: int, start: int, end: int, state: Digest | None) -> None:
+    """Copy a range, inside the kernel where it can, which also shares blocks where those can be."""
+    while end - start > BUFFER_BYTES:
+        count = _kernel_copy(source, copy, start, min(end - start, _KERNEL_BYTES))
         if not count:
             break  # the file has shrunk, or lies where the kernel gives none (procfs)
+        if state is not None:
+            hash_data(state, source, start, start + count)
         start += count
     for piece in data_pieces(source, start, end):
+        if state is not None:
+            state.update(piece)
         start += _write(copy, piece, start)
+
+
+def _kernel_copy(source: int, copy: int, start: int, wanted: int) -> int:
+    if not hasattr(os, "copy_file_range"):
+        return 0
+    try:
+        return os.copy_file_range(source, copy, wanted, start, start)
+    except OSError as error:
+        if error.errno not in _NO_KERNEL_COPY:
+            raise
+        return 0
 
 
 def _write(copy: int, piece: memoryview, start: int) -> int:
@@ -142,6 +189,6 @@ def copy_link(entry: Entry, target: Path) -> None:
         with contextlib.suppress(OSError):  # not every system gives symlinks times
             shutil.copystat(entry.path, temporary, follow_symlinks=False)
         os.replace(temporary, target)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    except BaseException:
+        _discard(temporary)
+        raise

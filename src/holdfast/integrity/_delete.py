@@ -2,12 +2,11 @@
 
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from holdfast.errors import InvalidInputError
-from holdfast.integrity._tree import pool
+from holdfast.integrity._crew import each
 
 _BATCH = 256
 _SHOWN = 10
@@ -91,8 +90,7 @@ def remove_tree(path: Path) -> list[OSError]:
     """Remove a folder without any question, and return what went wrong."""
     problems: list[OSError] = []
     if hasattr(os, "fwalk"):
-        with pool(None) as workers:
-            _remove_by_descriptor(path, workers, problems)
+        _remove_by_descriptor(path, problems)
     else:
         _remove_by_name(path, problems)
     try:
@@ -103,14 +101,14 @@ def remove_tree(path: Path) -> list[OSError]:
     return problems
 
 
-def _remove_by_descriptor(path: Path, workers: ThreadPoolExecutor, problems: list[OSError]) -> None:
+def _remove_by_descriptor(path: Path, problems: list[OSError]) -> None:
     # By the descriptor of each folder: one that is swapped for a symlink meanwhile is not entered.
     walk = os.fwalk(path, topdown=False, onerror=problems.append)
     for root, folders, files, descriptor in walk:
         links = [name for name in folders if _is_link(name, descriptor)]
         names = [*files, *links]
         parts = [names[i : i + _BATCH] for i in range(0, len(names), _BATCH)]
-        for found in workers.map(partial(_unlink, root=root, descriptor=descriptor), parts):
+        for found in each(partial(_unlink, root=root, descriptor=descriptor), parts, None):
             problems += found
         for name in set(folders).difference(links):
             try:

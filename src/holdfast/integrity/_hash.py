@@ -7,7 +7,9 @@ from pathlib import Path
 
 import xxhash
 
-BUFFER_BYTES = 1 << 18
+Digest = xxhash.xxh3_128
+
+BUFFER_BYTES = 1 << 19
 """Small enough for a core's own cache, large enough that hashing runs without the interpreter."""
 
 _ZEROS = memoryview(bytes(BUFFER_BYTES))
@@ -16,9 +18,10 @@ _own = threading.local()
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def open_to_read(path: Path) -> int:
+def open_to_read(path: Path, *, follow: bool = True) -> int:
     """Open a file for reading, without waiting should it have become a pipe."""
-    return os.open(path, _FLAGS | getattr(os, "O_NONBLOCK", 0))
+    no_link = 0 if follow else getattr(os, "O_NOFOLLOW", 0)
+    return os.open(path, _FLAGS | getattr(os, "O_NONBLOCK", 0) | no_link)
 
 
 def file_digest(relative: str, path: Path) -> bytes:
@@ -46,12 +49,15 @@ def file_digest(relative: str, path: Path) -> bytes:
 def descriptor_digest(relative: str, descriptor: int) -> bytes:
     """Return the digest of an open file, as `file_digest` does."""
     state = new_digest(relative)
-    for piece in pieces(descriptor):
-        state.update(piece)
+    for is_data, start, stop in extents(descriptor):
+        if is_data:
+            hash_data(state, descriptor, start, stop)
+        else:
+            hash_zeros(state, (stop or start) - start)
     return state.digest()
 
 
-def new_digest(relative: str) -> "xxhash.xxh3_128":
+def new_digest(relative: str) -> Digest:
     """Begin the digest of a file with its name; names that are not UTF-8 give their own bytes."""
     return xxhash.xxh3_128(name_bytes(relative))
 
@@ -59,15 +65,6 @@ def new_digest(relative: str) -> "xxhash.xxh3_128":
 def name_bytes(relative: str) -> bytes:
     """Return the bytes of a relative name that go into digests."""
     return relative.encode("utf-8", "surrogateescape")
-
-
-def pieces(descriptor: int) -> Iterator[memoryview]:
-    """Yield the content of a file; a piece is valid until the next is asked for."""
-    for is_data, start, stop in extents(descriptor):
-        if is_data:
-            yield from data_pieces(descriptor, start, stop)
-        else:
-            yield from hole_pieces((stop or start) - start)
 
 
 def extents(descriptor: int) -> Iterator[tuple[bool, int, int | None]]:
@@ -104,7 +101,7 @@ def data_pieces(descriptor: int, start: int, stop: int | None) -> Iterator[memor
         count = os.readv(descriptor, [room]) if hasattr(os, "readv") else _read(descriptor, room)
         if not count:
             return
-        yield buffer[:count]
+        yield buffer if count == BUFFER_BYTES else buffer[:count]
         left = None if left is None else left - count
 
 
@@ -114,8 +111,14 @@ def _read(descriptor: int, room: memoryview) -> int:
     return len(content)
 
 
-def hole_pieces(length: int) -> Iterator[memoryview]:
-    """Yield the zeros that a hole reads as."""
+def hash_data(state: Digest, descriptor: int, start: int, stop: int | None) -> None:
+    """Take the bytes of an extent into a digest."""
+    for piece in data_pieces(descriptor, start, stop):
+        state.update(piece)
+
+
+def hash_zeros(state: Digest, length: int) -> None:
+    """Take the zeros that a hole reads as into a digest."""
     while length > 0:
-        yield _ZEROS[:length]
+        state.update(_ZEROS[:length])
         length -= BUFFER_BYTES

@@ -1,17 +1,18 @@
 """A progress bar over files, only where one was asked for."""
 
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
-
-T = TypeVar("T")
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
-def tracked(things: Iterable[T], total: int, what: str, *, shown: bool) -> Iterator[T]:
-    """Yield `things`, with a bar on standard error if `shown`."""
+@contextmanager
+def bar(what: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error if `shown`; yield what to call with how many are done."""
     if not shown:
-        yield from things
+        yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(things, what, total=total, console=Console(stderr=True))
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)

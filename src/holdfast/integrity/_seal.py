@@ -16,9 +16,9 @@ from holdfast.integrity._checksum import (
     file_digests,
     tree_digest,
 )
+from holdfast.integrity._crew import each
 from holdfast.integrity._hash import file_digest
-from holdfast.integrity._progress import tracked
-from holdfast.integrity._tree import Entry, pool, require_folder
+from holdfast.integrity._tree import Entry, require_folder
 
 _FORMAT = 1
 
@@ -142,9 +142,7 @@ def verify_directory(
     sealed: dict[str, str] = seal["files"]
     present = {entry.relative: entry for entry in counted_files(directory)}
     common = [present[relative] for relative in sealed if relative in present]
-    with pool(num_threads) as workers:
-        results = workers.map(_look, common)
-        looked = dict(tracked(results, len(common), "verify", shown=progress))
+    looked = dict(each(_look, common, num_threads, "verify", shown=progress))
     return SealReport(
         digest=seal["digest"],
         files=len(sealed),

@@ -17,10 +17,10 @@ from holdfast._names import TEMPORARY_PREFIX
 from holdfast._sync import Durability, drain, fsync_path
 from holdfast.errors import FormatError, IntegrityError, InvalidInputError
 from holdfast.integrity._copy import copy_file, copy_link, same
+from holdfast.integrity._crew import each
 from holdfast.integrity._delete import left_behind, remove_tree
 from holdfast.integrity._hash import descriptor_digest, file_digest, open_to_read
-from holdfast.integrity._progress import tracked
-from holdfast.integrity._tree import Entry, entries, pool, require_folder
+from holdfast.integrity._tree import Entry, entries, require_folder
 
 Existing = Literal["resume", "merge", "reset"]
 
@@ -158,17 +158,19 @@ class _Transfer:
 
     def _transfer(self, entry: Entry, *, verify: bool) -> tuple[bool, bytes | None]:
         target = self._target(entry)
-        if target.is_dir() and not target.is_symlink():
+        there = _status(target)
+        if there is not None and stat.S_ISDIR(there.st_mode):
             raise InvalidInputError(
                 f"{target} is a folder, but {entry.path} is not; remove it, or pass "
                 "existing='reset'"
             )
         if entry.kind == "link":
-            if target.is_symlink() and os.readlink(target) == os.readlink(entry.path):
+            is_link = there is not None and stat.S_ISLNK(there.st_mode)
+            if is_link and os.readlink(target) == os.readlink(entry.path):
                 return False, None
             copy_link(entry, target)
             return True, None
-        if _is_copied(entry, target):
+        if there is not None and stat.S_ISREG(there.st_mode) and same(entry.status, there):
             if not verify:
                 return False, None
             digest = file_digest(entry.relative, entry.path)
@@ -248,17 +250,7 @@ class _Transfer:
         shutil.copystat(self.source, self.destination)
 
     def _each(self, work: Callable[[Entry], _R], files: list[Entry], what: str) -> list[_R]:
-        """Do the work on all files; at the first failure no further file is begun."""
-        with pool(self.threads) as workers:
-            futures = [workers.submit(work, entry) for entry in files]
-            try:
-                return [
-                    future.result()
-                    for future in tracked(futures, len(futures), what, shown=self.progress)
-                ]
-            finally:
-                for future in futures:
-                    future.cancel()
+        return each(work, files, self.threads, what, shown=self.progress)
 
 
 def _check_places(source: Path, destination: Path) -> None:
@@ -271,12 +263,11 @@ def _check_places(source: Path, destination: Path) -> None:
         raise InvalidInputError(f"the destination {destination} is a file; choose a folder")
 
 
-def _is_copied(entry: Entry, target: Path) -> bool:
+def _status(path: Path) -> os.stat_result | None:
     try:
-        found = os.lstat(target)
+        return os.lstat(path)
     except FileNotFoundError:
-        return False
-    return stat.S_ISREG(found.st_mode) and same(entry.status, found)
+        return None
 
 
 def _differs(found: Entry, wanted: Mapping[str, Entry]) -> bool:

@@ -3,7 +3,6 @@
 import os
 import stat
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -71,17 +70,3 @@ def require_folder(path: Path, what: str) -> Path:
     if not path.is_dir():
         raise InvalidInputError(f"{what} {path} is not a folder; pass the folder that holds it")
     return path
-
-
-def thread_count(wanted: int | None) -> int:
-    """Return how many threads to use; None or less than one stands for every processor."""
-    if wanted is not None and wanted >= 1:
-        return int(wanted)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def pool(threads: int | None) -> ThreadPoolExecutor:
-    """Return a pool of threads for files."""
-    return ThreadPoolExecutor(thread_count(threads), thread_name_prefix="holdfast-files")

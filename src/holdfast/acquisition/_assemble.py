@@ -3,21 +3,25 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from holdfast._sync import fsync_path
-from holdfast.acquisition._archive import VERSION, archive_path, open_archive
-from holdfast.acquisition._collect import Collected, archive_runs, collect, recordings_of
+from holdfast.acquisition._alive import producer_lives
+from holdfast.acquisition._archive import OpenArchives, archive_path
+from holdfast.acquisition._archived import archive_runs, recordings_of
+from holdfast.acquisition._collect import Collected, collect
+from holdfast.acquisition._columns import VERSION, Messages
 from holdfast.acquisition._format import LOGGER
-from holdfast.acquisition._gather import I64, U8, U64
-from holdfast.acquisition._merge import merge_runs
+from holdfast.acquisition._gather import U64, Part, by_source
+from holdfast.acquisition._merge import merged_parts
 from holdfast.acquisition._npz import ColumnFile
 from holdfast.acquisition._runs import Run, Source
 from holdfast.acquisition._service import remove_if_empty
@@ -28,6 +32,7 @@ from holdfast.journal import WriterLock, writer_lives
 ASSEMBLY = "assembly"
 
 Layout = Literal["columns", "messages"]
+Done = Callable[[int], None]
 
 
 def assemble_log_archives(
@@ -148,9 +153,10 @@ class _New:
     file: ColumnFile
     end: int = 0
 
-    def add(self, times: U64, lengths: I64, payload: U8) -> None:
-        ends = np.cumsum(lengths).astype(np.uint64) + np.uint64(self.end)
-        self.file.append({"timestamps": times, "offsets": ends, "payload": payload})
+    def add(self, part: Part) -> None:
+        ends = np.cumsum(part.lengths).astype(np.uint64) + np.uint64(self.end)
+        payload = part.content()
+        self.file.append({"timestamps": part.times, "offsets": ends, "payload": payload})
         self.end += len(payload)
 
     def finish(self, blocks: U64) -> None:
@@ -175,19 +181,24 @@ def _build(
 ) -> None:
     changed = sorted({number for run in collected.runs for number in run.survey.counts})
     runs: list[Run] = []
+    archives = OpenArchives()
     for number in changed:
-        known = collected.archives.get(collected.sources.names[number])
-        if known is not None:
-            runs += archive_runs(known, number)
+        source = collected.sources.names[number]
+        if source in collected.taken:
+            opened = partial(archives.get, archive_path(folder, source))
+            runs += archive_runs(opened, number)
     runs += collected.runs
     new = {number: _begin(workshop, collected, runs, number) for number in changed}
     total = sum(count for run in runs for count in run.survey.counts.values())
-    with _progress(total * (2 if verify else 1), shown=verbose) as done:
-        _write(runs, new, workers, done)
+    with (
+        _progress(total * (2 if verify else 1), shown=verbose) as done,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        _write(merged_parts(runs, pool, workshop), new, pool, done)
         for archive in new.values():
             archive.finish(_blocks(collected, archive.source))
         if verify:
-            _compare(runs, new, done)
+            _compare(merged_parts(runs, pool, workshop), new, done)
     for archive in new.values():
         os.replace(archive.file.path, archive_path(folder, archive.source))
     fsync_path(folder)
@@ -208,7 +219,7 @@ def _begin(workshop: Path, collected: Collected, runs: list[Run], number: int) -
 
 def _blocks(collected: Collected, source: Source) -> U64:
     """Return which blocks an archive will hold, and how many messages of each."""
-    known = dict(collected.taken().get(source, {}))
+    known = dict(collected.taken.get(source, {}))
     for block in collected.blocks:
         known[block.identity] = max(block.count, known.get(block.identity, 0))
     for entry in collected.entries:
@@ -217,24 +228,22 @@ def _blocks(collected: Collected, source: Source) -> U64:
     return np.array(sorted(known.items()), np.uint64).reshape(-1, 2)
 
 
-def _write(
-    runs: list[Run], new: dict[int, _New], workers: int, done: Callable[[int], None] | None
-) -> None:
-    waiting: dict[int, Future[None]] = {}
-
-    def sink(number: int, times: U64, lengths: I64, payload: U8) -> None:
-        # One piece a source is being written while the next is put in order: no more memory.
-        if number in waiting:
-            waiting.pop(number).result()
-        waiting[number] = pool.submit(new[number].add, times, lengths, payload)
-
-    with ThreadPoolExecutor(workers) as pool:
-        merge_runs(runs, sink, done=done)
-        for future in waiting.values():
-            future.result()
+def _write(parts: Iterable[Part], new: dict[int, _New], pool: Executor, done: Done | None) -> None:
+    waiting: list[Future[None]] = []
+    for part in parts:
+        _finish(waiting)  # one part is written while the next is put in order: no more memory
+        waiting = [pool.submit(new[number].add, own) for number, own in by_source(part)]
+        if done is not None:
+            done(len(part.times))
+    _finish(waiting)
 
 
-def _compare(runs: list[Run], new: dict[int, _New], done: Callable[[int], None] | None) -> None:
+def _finish(waiting: list[Future[None]]) -> None:
+    for future in waiting:
+        future.result()
+
+
+def _compare(parts: Iterable[Part], new: dict[int, _New], done: Done | None) -> None:
     """Put everything in order once more, and compare it with what was written.
 
     Raises
@@ -242,26 +251,30 @@ def _compare(runs: list[Run], new: dict[int, _New], done: Callable[[int], None] 
     IntegrityError
         If they differ; the archives there were are still in place.
     """
-    opened = {number: open_archive(archive.file.path) for number, archive in new.items()}
-    rows = dict.fromkeys(new, 0)
+    opened, rows = OpenArchives(), dict.fromkeys(new, 0)
+    for part in parts:
+        for number, own in by_source(part):
+            first = rows[number]
+            rows[number] += len(own.times)
+            written = opened.get(new[number].file.path)
+            if not _same(written, first, own):
+                raise IntegrityError(
+                    f"the new archive of source {new[number].source!r} is not what was put into "
+                    "it; nothing was changed. Check the disk, and assemble again"
+                )
+        if done is not None:
+            done(len(part.times))
 
-    def sink(number: int, times: U64, lengths: I64, payload: U8) -> None:
-        written, first = opened[number], rows[number]
-        stop = rows[number] = first + len(times)
-        written.check(first, stop)
-        offsets = written.offsets[first : stop + 1]
-        same = (
-            np.array_equal(written.times[first:stop], times)
-            and np.array_equal(np.diff(offsets).astype(np.int64), lengths)
-            and np.array_equal(written.payload[int(offsets[0]) : int(offsets[-1])], payload)
-        )
-        if not same:
-            raise IntegrityError(
-                f"the new archive of source {new[number].source!r} is not what was put into it; "
-                "nothing was changed. Check the disk, and assemble again"
-            )
 
-    merge_runs(runs, sink, done=done)
+def _same(written: Messages, first: int, part: Part) -> bool:
+    stop = first + len(part.times)
+    written.check(first, stop)
+    offsets = written.offsets[first : stop + 1]
+    return (
+        np.array_equal(written.times[first:stop], part.times)
+        and np.array_equal(np.diff(offsets).astype(np.int64), part.lengths)
+        and np.array_equal(written.payload[int(offsets[0]) : int(offsets[-1])], part.content())
+    )
 
 
 def _remove(folder: Path, collected: Collected) -> None:
@@ -270,7 +283,7 @@ def _remove(folder: Path, collected: Collected) -> None:
     for entry in collected.entries:
         entry.path.unlink(missing_ok=True)
     for producer in producer_folders(folder):
-        if not writer_lives(producer):
+        if not producer_lives(producer):
             remove_if_empty(producer)
     if not writer_lives(folder / LOGGER):  # left by one that was killed
         shutil.rmtree(folder / LOGGER, ignore_errors=True)
@@ -283,7 +296,7 @@ def _still_there(collected: Collected) -> list[int]:
 
 
 @contextmanager
-def _progress(total: int, *, shown: bool) -> Iterator[Callable[[int], None] | None]:
+def _progress(total: int, *, shown: bool) -> Iterator[Done | None]:
     if not shown:
         yield None
         return

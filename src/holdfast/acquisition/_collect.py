@@ -2,32 +2,19 @@
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from holdfast.acquisition._archive import Messages, archive_path, archived_source, open_archive
-from holdfast.acquisition._gather import U64
-from holdfast.acquisition._runs import (
-    ArchiveRun,
-    BlockRun,
-    Entry,
-    Run,
-    Source,
-    Sources,
-    read_entries,
-)
+from holdfast.acquisition._alive import producer_lives
+from holdfast.acquisition._archive import archive_path, archived_source, known_blocks
+from holdfast.acquisition._entries import Entry, entries_in, read_entries
+from holdfast.acquisition._runs import BlockRun, Run, Source, Sources
 from holdfast.acquisition._stored import StoredBlock, block_paths, producer_folders
 from holdfast.errors import MissingFileError
-from holdfast.journal import writer_lives
 
-ROWS_A_RUN = 1 << 18
 ENTRIES_A_RUN = 1 << 14
 _TRIES = 20
-_ENTRY = re.compile(r"\A(\d{3})_(\d{20})\.npy\Z")
 
 
 @dataclass(slots=True)
@@ -38,8 +25,8 @@ class Collected:
     ----------
     sources : Sources
         The sources, numbered.
-    archives : dict
-        Opened archives by source.
+    taken : dict
+        For each source that has an archive: how many messages of which blocks are in it.
     runs : list of Run
         What is not in them.
     blocks : list of BlockRun
@@ -53,19 +40,12 @@ class Collected:
     """
 
     sources: Sources = field(default_factory=Sources)
-    archives: dict[Source, Messages] = field(default_factory=dict)
+    taken: dict[Source, dict[int, int]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     blocks: list[BlockRun] = field(default_factory=list)
     finished: list[Path] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-    def taken(self) -> dict[Source, dict[int, int]]:
-        """Return how many messages of which blocks each archive holds."""
-        return {
-            source: {int(i): int(n) for i, n in messages.blocks.tolist()}
-            for source, messages in self.archives.items()
-        }
 
 
 def collect(folder: Path, source: Source | None = None) -> Collected:
@@ -94,12 +74,12 @@ def collect(folder: Path, source: Source | None = None) -> Collected:
 def _collect(folder: Path, source: Source | None) -> Collected:
     collected = Collected()
     found = list(_blocks(folder, collected))
-    entries = list(_entries(folder))
+    entries = list(entries_in(folder))
     # After the blocks: what is assembled meanwhile is seen twice then, and told apart, not missed.
     for known in [source] if source is not None else archived_sources(folder):
         with contextlib.suppress(MissingFileError):
-            collected.archives[known] = open_archive(archive_path(folder, known))
-    taken = collected.taken()
+            collected.taken[known] = known_blocks(archive_path(folder, known))
+    taken = collected.taken
     for path, final in found:
         _add_block(collected, path, taken, final=final)
     for start in range(0, len(entries), ENTRIES_A_RUN):
@@ -124,7 +104,7 @@ def archived_sources(folder: Path) -> list[Source]:
 def _blocks(folder: Path, collected: Collected) -> Iterator[tuple[Path, bool]]:
     """Yield the blocks that have a header, and whether nothing more comes to them."""
     for producer in producer_folders(folder):
-        dead = not writer_lives(producer)
+        dead = not producer_lives(producer)
         for path in block_paths(producer):
             block = StoredBlock(path)
             if block.header is not None:
@@ -150,44 +130,5 @@ def _add_block(
         return
     run = BlockRun(path, words, collected.sources, taken)
     collected.blocks.append(run)
-    if not run.empty:
+    if run.survey.counts:
         collected.runs.append(run)
-
-
-def _entries(folder: Path) -> Iterator[Entry]:
-    try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for name in sorted(names):
-        matched = _ENTRY.match(name)
-        if matched:
-            yield Entry(folder / name, int(matched[1]), int(matched[2]))
-
-
-def archive_runs(messages: Messages, number: int) -> list[Run]:
-    """Return the rows of an archive as runs, one recording at a time."""
-    firsts = [int(first) for first in messages.recordings[:, 1].tolist()]
-    stops = [*firsts[1:], len(messages.times)]
-    runs: list[Run] = []
-    for recording, first, stop in zip(
-        messages.recordings[:, 0].tolist(), firsts, stops, strict=True
-    ):
-        for start in range(first, stop, ROWS_A_RUN):
-            end = min(start + ROWS_A_RUN, stop)
-            runs.append(ArchiveRun(messages, number, int(recording), start, end))
-    return runs
-
-
-def recordings_of(runs: list[Run], number: int) -> U64:
-    """Return number and first row of each recording that a source has messages of."""
-    counts: dict[int, int] = {}
-    for run in runs:
-        if number in run.survey.counts:
-            recording = run.survey.recording
-            counts[recording] = counts.get(recording, 0) + run.survey.counts[number]
-    first, rows = 0, []
-    for recording in sorted(counts):
-        rows.append((recording, first))
-        first += counts[recording]
-    return np.array(rows, np.uint64).reshape(-1, 2)

@@ -1,6 +1,8 @@
 """Messages as whole columns, and their payloads put into another order."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -37,11 +39,19 @@ class Part:
         size = int(self.lengths.sum())
         if 2 * size >= len(self.payload):
             return self
-        payload = gather(self.payload, self.starts, self.lengths)
         starts = np.cumsum(self.lengths) - self.lengths
-        return Part(self.sources, self.times, starts, self.lengths, payload)
+        return Part(self.sources, self.times, starts, self.lengths, self.content())
 
-    def take(self, rows: npt.NDArray[np.intp]) -> "Part":
+    def ordered(self) -> "Part":
+        """Return the same messages by time; the bytes stay."""
+        order = by_time(self.times)
+        return self if order is None else self.take(order)
+
+    def content(self) -> U8:
+        """Return the bytes of the payloads one after another."""
+        return gather(self.payload, self.starts, self.lengths)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Part":
         """Return some of the messages, in this order; the bytes stay."""
         return Part(
             self.sources[rows],
@@ -65,6 +75,35 @@ def concatenated(parts: list[Part]) -> Part:
         np.concatenate([part.lengths for part in parts]),
         np.concatenate([part.payload for part in parts]),
     )
+
+
+def by_time(times: U64) -> npt.NDArray[np.int64] | None:
+    """Return the order of times, equal ones as they stand; None where they are in order."""
+    if not (times[1:] < times[:-1]).any():
+        return None
+    low, bits = times.min(), len(times).bit_length()
+    if int(times.max() - low).bit_length() + bits > 64:
+        return np.argsort(times, kind="stable")
+    # Sorting numbers is many times faster than sorting places; these have their places in them.
+    keys: U64 = (times - low) << np.uint64(bits)
+    keys |= np.arange(len(times), dtype=np.uint64)
+    keys.sort()
+    keys &= np.uint64((1 << bits) - 1)
+    return keys.astype(np.int64)
+
+
+def by_source(part: Part) -> Iterator[tuple[int, Part]]:
+    """Yield the messages of each source, in the order they have."""
+    first = int(part.sources[0])
+    if (part.sources == first).all():
+        yield first, part
+        return
+    few = int(part.sources.max()) <= 0xFFFF
+    order = np.argsort(part.sources.astype(np.uint16 if few else np.uint32), kind="stable")
+    sources = part.sources[order]
+    borders = [0, *(np.flatnonzero(np.diff(sources)) + 1).tolist(), len(order)]
+    for start, stop in pairwise(borders):
+        yield int(sources[start]), part.take(order[start:stop])
 
 
 def gather(payload: U8, starts: I64, lengths: I64) -> U8:

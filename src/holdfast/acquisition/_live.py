@@ -6,16 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from holdfast._names import listing, nearest
-from holdfast.acquisition._archive import Messages
-from holdfast.acquisition._collect import (
-    Collected,
-    archive_runs,
-    archived_sources,
-    collect,
-    recordings_of,
-)
-from holdfast.acquisition._gather import I64, U8, U64
-from holdfast.acquisition._merge import merge_runs
+from holdfast.acquisition._archive import archive_path, open_archive
+from holdfast.acquisition._archived import archive_runs, recordings_of
+from holdfast.acquisition._collect import Collected, archived_sources, collect
+from holdfast.acquisition._columns import Messages
+from holdfast.acquisition._gather import Part, by_source
+from holdfast.acquisition._merge import merged_parts
 from holdfast.acquisition._runs import Source
 from holdfast.errors import NotFoundError
 
@@ -41,30 +37,31 @@ def snapshot(folder: Path, source: Source) -> Messages:
 def _snapshot(folder: Path, source: Source) -> Messages:
     collected = collect(folder, source)
     number = collected.sources.number(source)
-    archived = collected.archives.get(source)
+    archived = None
+    if source in collected.taken:
+        archived = open_archive(archive_path(folder, source))
+        if archived.known != collected.taken[source]:
+            raise FileNotFoundError(f"{folder} was assembled meanwhile")
     runs = [run for run in collected.runs if number in run.survey.counts]
     if not runs:
         if archived is None:
             raise _missing(folder, source, collected)
         return archived
     if archived is not None:
-        runs = [*archive_runs(archived, number), *runs]
-    times: list[U64] = []
-    lengths: list[I64] = []
-    payload: list[U8] = []
-
-    def sink(found: int, stamps: U64, sizes: I64, content: U8) -> None:
-        if found == number:
-            times.append(stamps)
-            lengths.append(sizes)
-            payload.append(content)
-
-    merge_runs(runs, sink)
+        mapped = archived
+        runs = [*archive_runs(lambda: mapped, number), *runs]
+    parts = [
+        Part(own.sources[:0], own.times, own.starts[:0], own.lengths, own.content())
+        for part in merged_parts(runs)
+        for found, own in by_source(part)
+        if found == number
+    ]
+    lengths = np.concatenate([part.lengths for part in parts])
     return Messages(
         source,
-        np.concatenate(times),
-        np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.uint64),
-        np.concatenate(payload),
+        np.concatenate([part.times for part in parts]),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint64),
+        np.concatenate([part.payload for part in parts]),
         recordings_of(runs, number),
     )
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from holdfast._sync import fsync_path
-from holdfast.acquisition._archive import Messages, archive_path, fsync_file, open_archive
+from holdfast.acquisition._archive import archive_path, fsync_file, open_archive
 from holdfast.acquisition._collect import archived_sources
+from holdfast.acquisition._columns import Messages
 from holdfast.acquisition._runs import Source
 from holdfast.errors import InvalidInputError
 

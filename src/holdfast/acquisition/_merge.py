@@ -1,25 +1,28 @@
 """Putting the messages of many runs in order, in pieces that fit the memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from pathlib import Path
 
 import numpy as np
 
-from holdfast.acquisition._gather import I64, U8, U64, Part, concatenated, gather
-from holdfast.acquisition._runs import Run
+from holdfast.acquisition._gather import Part, concatenated
+from holdfast.acquisition._runs import Run, survey_of
+from holdfast.acquisition._spill import KeptRun, SpilledRun
 
 BUDGET = 96 << 20
 """Bytes of messages that are put in order at once; about four times as many are held."""
 
 LAST = 2**64 - 1
 
-Sink = Callable[[int, U64, I64, U8], None]
-"""Takes messages of one source: its number, times, lengths, payloads."""
+_OFTEN = 2
+"""Runs that would be read whole more often than this are put in order before."""
 
 
-def merge_runs(
-    runs: Sequence[Run], sink: Sink, *, done: Callable[[int], None] | None = None
-) -> None:
-    """Give the messages of runs to a sink: of each source by recording, then time.
+def merged_parts(
+    runs: Sequence[Run], executor: Executor | None = None, spill: Path | None = None
+) -> Iterator[Part]:
+    """Yield the messages of runs: by recording, then time.
 
     Messages of one time keep the order of the runs, and within a run that of its messages.
 
@@ -27,19 +30,93 @@ def merge_runs(
     ----------
     runs : sequence of Run
         Where they come from.
-    sink : callable
-        Takes them.
-    done : callable, optional
-        Called with how many messages were given to the sink.
+    executor : Executor, optional
+        Writes files in the folder `spill`.
+    spill : Path, optional
+        Where runs that have to be put in order first are kept for a while; None: in memory.
     """
     for recording in sorted({run.survey.recording for run in runs}):
         chosen = [run for run in runs if run.survey.recording == recording]
-        for low, high in _spans(chosen, BUDGET):
-            reached = [r for r in chosen if r.survey.low <= high and r.survey.high >= low]
-            for part in _parts(reached, low, high, BUDGET):
-                _give(part, sink)
-                if done is not None:
-                    done(len(part.times))
+        spans = list(_spans(chosen, BUDGET))
+        sorted_first: list[SpilledRun | KeptRun] = []
+        if _often(chosen, spans):
+            chosen = _in_order(chosen, sorted_first, executor, spill)
+        for low, high in spans:
+            reached = [run for run in chosen if _reaches(run, low, high)]
+            yield from _parts(reached, low, high, BUDGET)
+        for run in sorted_first:
+            run.remove()
+
+
+def _reaches(run: Run, low: int, high: int) -> bool:
+    return run.survey.low <= high and run.survey.high >= low
+
+
+def _often(runs: Sequence[Run], spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether runs that are read whole for each span are so for many."""
+    lows = np.array([low for low, _ in spans], np.uint64)
+    total, read = 0, 0
+    for run in runs:
+        if not run.ordered:
+            first, last = np.searchsorted(
+                lows, np.array([run.survey.low, run.survey.high], np.uint64), "right"
+            )
+            total += run.survey.cost
+            read += run.survey.cost * (int(last) - int(first) + 1)
+    return read > _OFTEN * total
+
+
+def _in_order(
+    runs: Sequence[Run],
+    made: list[SpilledRun | KeptRun],
+    executor: Executor | None,
+    spill: Path | None,
+) -> list[Run]:
+    """Return runs that are in order, and hold the same; those made for it are in `made`, too."""
+    waiting: Future[SpilledRun | KeptRun] | None = None
+    found: list[Run | Future[SpilledRun | KeptRun]] = []
+    for group in _groups(runs):
+        if group[0].ordered:
+            found += group
+            continue
+        part = concatenated([p for run in group if (p := run.load(0, LAST)) is not None]).ordered()
+        if waiting is not None:
+            waiting.result()  # one piece is written while the next is read: no more memory
+        if executor is None:
+            found.append(_made(group[0].survey.recording, part, spill))
+        else:
+            waiting = executor.submit(_made, group[0].survey.recording, part, spill)
+            found.append(waiting)
+        del part
+    result: list[Run] = []
+    for run in found:
+        done = run.result() if isinstance(run, Future) else run
+        if isinstance(done, SpilledRun | KeptRun):
+            made.append(done)
+        result.append(done)
+    return result
+
+
+def _made(recording: int, part: Part, spill: Path | None) -> SpilledRun | KeptRun:
+    survey = survey_of(recording, part.sources, part.times, part.lengths)
+    return KeptRun(part, survey) if spill is None else SpilledRun(spill, part, survey)
+
+
+def _groups(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Yield runs that follow each other: ordered ones alone, others as many as fit."""
+    group: list[Run] = []
+    filled = 0
+    for run in runs:
+        if group and (run.ordered or filled + run.survey.cost > BUDGET):
+            yield group
+            group, filled = [], 0
+        if run.ordered:
+            yield [run]
+            continue
+        group.append(run)
+        filled += run.survey.cost
+    if group:
+        yield group
 
 
 def _spans(runs: Sequence[Run], budget: int) -> Iterator[tuple[int, int]]:
@@ -76,23 +153,4 @@ def _parts(runs: Sequence[Run], low: int, high: int, budget: int) -> Iterator[Pa
         return
     parts = [part for run in runs if (part := run.load(low, high)) is not None]
     if parts:
-        whole = concatenated(parts)
-        del parts
-        if (whole.times[1:] < whole.times[:-1]).any():
-            whole = whole.take(np.argsort(whole.times, kind="stable"))
-        yield whole
-
-
-def _give(part: Part, sink: Sink) -> None:
-    if (part.sources == part.sources[0]).all():
-        sink(int(part.sources[0]), part.times, part.lengths, _payload(part))
-        return
-    order = np.argsort(part.sources.astype(np.uint32), kind="stable")
-    borders = np.flatnonzero(np.diff(part.sources[order])) + 1
-    for rows in np.split(order, borders):
-        own = part.take(rows)
-        sink(int(own.sources[0]), own.times, own.lengths, _payload(own))
-
-
-def _payload(part: Part) -> U8:
-    return gather(part.payload, part.starts, part.lengths)
+        yield concatenated(parts).ordered()

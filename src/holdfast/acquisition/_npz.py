@@ -148,7 +148,7 @@ class ColumnFile:
             raise AssertionError(member.name)
         at = member.at + len(member.prefix()) + len(member.header) + member.written
         member.add(content)
-        _write_all(descriptor, content, at)
+        write_all(descriptor, content, at)
 
     def finish(self, further: Mapping[str, npt.NDArray[Any]]) -> None:
         """Add small members, ``checks`` of the columns among them, and bring all to the disk.
@@ -170,8 +170,8 @@ class ColumnFile:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
             for member in self._members.values():
-                _write_all(descriptor, memoryview(member.prefix() + member.header), member.at)
-            _write_all(descriptor, memoryview(self._directory()), self._end)
+                write_all(descriptor, memoryview(member.prefix() + member.header), member.at)
+            write_all(descriptor, memoryview(self._directory()), self._end)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -188,7 +188,8 @@ class ColumnFile:
         )
 
 
-def _write_all(descriptor: int, view: memoryview, offset: int) -> None:
+def write_all(descriptor: int, view: memoryview, offset: int) -> None:
+    """Write bytes to a place in a file."""
     while view:
         written = os.pwrite(descriptor, view, offset)
         view, offset = view[written:], offset + written

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from holdfast.acquisition._archive import Messages
+from holdfast.acquisition._columns import Messages
 from holdfast.acquisition._gather import U64
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.acquisition._archive import Messages, ends_of, open_archive
+from holdfast.acquisition._archive import open_archive
+from holdfast.acquisition._columns import Messages, ends_of
 from holdfast.acquisition._gather import U64, gather
 from holdfast.acquisition._input import checked_time
 from holdfast.acquisition._keys import KeyBatch, row_of

@@ -4,16 +4,13 @@ Each tells what it holds before anything is loaded, and loads the messages of a 
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
-from holdfast.acquisition._archive import Messages, ends_of, npy_bytes
 from holdfast.acquisition._format import DEFINE, END_MASK, FIRST_NAMED, SHIFT
 from holdfast.acquisition._gather import I64, U64, Part
 from holdfast.acquisition._stored import StoredBlock
@@ -68,10 +65,10 @@ class Survey:
         return sum(self.sizes.values()) + 40 * sum(self.counts.values())
 
 
-def survey_of(recording: int, sources: I64, times: U64, lengths: I64) -> Survey | None:
-    """Describe messages; None if there are none."""
+def survey_of(recording: int, sources: I64, times: U64, lengths: I64) -> Survey:
+    """Describe messages."""
     if not len(times):
-        return None
+        return Survey(recording, {}, {}, 0, 0, times)
     counts = np.bincount(sources)
     sizes = np.bincount(sources, weights=lengths)
     present = [int(s) for s in np.flatnonzero(counts)]
@@ -91,12 +88,15 @@ class Run(Protocol):
     """Messages of one recording, in one place."""
 
     survey: Survey
+    ordered: ClassVar[bool]
+    """Whether a span of time is loaded without reading all the rest."""
 
     def load(self, low: int, high: int) -> Part | None:
         """Return the messages with times from `low` to `high`, both included."""
 
 
-def _within(times: U64, low: int, high: int) -> npt.NDArray[np.intp]:
+def within(times: U64, low: int, high: int) -> npt.NDArray[np.int64]:
+    """Return the rows with times from `low` to `high`, both included."""
     return np.flatnonzero((times >= np.uint64(low)) & (times <= np.uint64(high)))
 
 
@@ -115,6 +115,8 @@ class BlockRun:
         For sources whose archive holds messages of the block: how many messages of it were there.
     """
 
+    ordered: ClassVar[bool] = False
+
     def __init__(
         self, path: Path, words: U64, sources: Sources, taken: "dict[Source, dict[int, int]]"
     ) -> None:
@@ -129,9 +131,7 @@ class BlockRun:
         self._table = _slots(block, words, sources)
         found = self._columns(block, words)
         block.close()
-        survey = survey_of(self._recording, found.sources, found.times, found.lengths)
-        self.empty = survey is None
-        self.survey = survey or Survey(0, {}, {}, 0, 0, np.empty(0, np.uint64))
+        self.survey = survey_of(self._recording, found.sources, found.times, found.lengths)
 
     def _columns(self, block: StoredBlock, words: U64) -> Part:
         """Return the messages to take; starts count from the block's first byte of payload."""
@@ -152,7 +152,7 @@ class BlockRun:
         block = StoredBlock(self.path)
         part = self._columns(block, block.words(0, self.count))
         if low > self.survey.low or high < self.survey.high:
-            part = part.take(_within(part.times, low, high))
+            part = part.take(within(part.times, low, high))
         if not len(part.times):
             return None
         first = int(part.starts.min())
@@ -171,6 +171,15 @@ class _Slots:
     sources: I64
 
     def numbers(self, slots: I64) -> I64:
+        if len(slots) and (slots == slots[0]).all():
+            return (
+                np.full(len(slots), self.numbers(slots[:1]), np.int64)
+                if len(slots) > 1
+                else self._found(slots)
+            )
+        return self._found(slots)
+
+    def _found(self, slots: I64) -> I64:
         at = np.searchsorted(self.slots, slots)
         known = (at < len(self.slots)) & (self.slots[np.minimum(at, len(self.slots) - 1)] == slots)
         return np.where(known, self.sources[np.minimum(at, len(self.slots) - 1)], -1)
@@ -184,116 +193,9 @@ def _slots(block: StoredBlock, words: U64, sources: Sources) -> _Slots:
         start = int(ends[row - 1]) if row else 0
         line = json.loads(block.payload(start, int(ends[row])).tobytes())
         table[line["slot"]] = sources.number(line["name"])
-    for slot in np.unique(slots):
-        if slot < FIRST_NAMED:
-            table[int(slot)] = sources.number(int(slot))
+    numbered = np.bincount(slots[slots < FIRST_NAMED])
+    for slot in np.flatnonzero(numbered).tolist():
+        table[slot] = sources.number(slot)
     table = table or {-1: -1}
     ordered = sorted(table)
     return _Slots(np.array(ordered), np.array([table[slot] for slot in ordered]))
-
-
-class ArchiveRun:
-    """Rows of an archive, or of messages in memory, of one recording.
-
-    Parameters
-    ----------
-    messages : Messages
-        What they are rows of.
-    number : int
-        The number of their source.
-    recording : int
-        Their recording.
-    start, stop : int
-        The rows.
-    """
-
-    def __init__(
-        self, messages: Messages, number: int, recording: int, start: int, stop: int
-    ) -> None:
-        messages.check(start, stop)
-        self._messages, self._number, self._start, self._stop = messages, number, start, stop
-        _, lengths = ends_of(messages.offsets[start : stop + 1])
-        sources = np.full(stop - start, number, np.int64)
-        survey = survey_of(recording, sources, messages.times[start:stop], lengths)
-        if survey is None:
-            raise AssertionError
-        self.survey = survey
-
-    def load(self, low: int, high: int) -> Part | None:
-        """Return the messages with times from `low` to `high`, both included."""
-        times = self._messages.times[self._start : self._stop]
-        first = self._start + int(np.searchsorted(times, np.uint64(low), "left"))
-        stop = self._start + int(np.searchsorted(times, np.uint64(high), "right"))
-        if first == stop:
-            return None
-        starts, lengths = ends_of(self._messages.offsets[first : stop + 1])
-        begin, end = int(starts[0]), int(starts[-1] + lengths[-1])
-        return Part(
-            np.full(stop - first, self._number, np.int64),
-            self._messages.times[first:stop],
-            starts - begin,
-            lengths,
-            self._messages.payload[begin:end],
-        )
-
-
-@dataclass(slots=True)
-class EntryRun:
-    """Some of ataraxis's files of one message each, kept in memory.
-
-    Parameters
-    ----------
-    part : Part
-        Their messages.
-    survey : Survey
-        What they are.
-    """
-
-    part: Part
-    survey: Survey
-
-    def load(self, low: int, high: int) -> Part | None:
-        """Return the messages with times from `low` to `high`, both included."""
-        rows = _within(self.part.times, low, high)
-        return self.part.take(rows) if len(rows) else None
-
-
-@dataclass(slots=True)
-class Entry:
-    """A file with one message, as ataraxis writes it: what its name tells, and its identity."""
-
-    path: Path
-    source: int
-    time: int
-    identity: int = field(default=0)
-
-
-def read_entries(
-    entries: Sequence[Entry], sources: Sources, taken: "dict[Source, dict[int, int]]"
-) -> EntryRun | None:
-    """Read files of one message each, those left out that archives hold.
-
-    Raises
-    ------
-    FormatError
-        If one is damaged.
-    """
-    parts, times, numbers = [], [], []
-    for entry in entries:
-        content = npy_bytes(entry.path.read_bytes(), str(entry.path))
-        entry.identity = xxhash.xxh3_64_intdigest(entry.path.name.encode() + content)
-        if entry.identity in taken.get(entry.source, ()):
-            continue
-        parts.append(content[9:])
-        times.append(entry.time)
-        numbers.append(sources.number(entry.source))
-    lengths = np.array([len(part) for part in parts], np.int64)
-    part = Part(
-        np.array(numbers, np.int64),
-        np.array(times, np.uint64),
-        np.cumsum(lengths) - lengths,
-        lengths,
-        np.frombuffer(b"".join(parts), np.uint8),
-    )
-    survey = survey_of(0, part.sources, part.times, lengths)
-    return None if survey is None else EntryRun(part, survey)

@@ -1,0 +1,89 @@
+"""What archives hold already, as runs."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+
+from holdfast.acquisition._columns import Messages, ends_of
+from holdfast.acquisition._gather import U64, Part
+from holdfast.acquisition._runs import Run, survey_of
+
+ROWS_A_RUN = 1 << 18
+
+Opened = Callable[[], Messages]
+"""Gives an archive; it may be another object each time, for not all can be open at once."""
+
+
+class ArchiveRun:
+    """Rows of an archive, or of messages in memory, of one recording.
+
+    Parameters
+    ----------
+    opened : callable
+        Gives the archive that they are rows of.
+    number : int
+        The number of their source.
+    recording : int
+        Their recording.
+    start, stop : int
+        The rows.
+    """
+
+    ordered: ClassVar[bool] = True
+
+    def __init__(self, opened: Opened, number: int, recording: int, start: int, stop: int) -> None:
+        self._opened, self._number, self._start, self._stop = opened, number, start, stop
+        messages = opened()
+        messages.check(start, stop)
+        _, lengths = ends_of(messages.offsets[start : stop + 1])
+        sources = np.full(stop - start, number, np.int64)
+        self.survey = survey_of(recording, sources, messages.times[start:stop], lengths)
+
+    def load(self, low: int, high: int) -> Part | None:
+        """Return the messages with times from `low` to `high`, both included."""
+        messages = self._opened()
+        times = messages.times[self._start : self._stop]
+        first = self._start + int(np.searchsorted(times, np.uint64(low), "left"))
+        stop = self._start + int(np.searchsorted(times, np.uint64(high), "right"))
+        if first == stop:
+            return None
+        messages.check(first, stop)
+        starts, lengths = ends_of(messages.offsets[first : stop + 1])
+        begin, end = int(starts[0]), int(starts[-1] + lengths[-1])
+        return Part(
+            np.full(stop - first, self._number, np.int64),
+            messages.times[first:stop],
+            starts - begin,
+            lengths,
+            messages.payload[begin:end],
+        )
+
+
+def archive_runs(opened: Opened, number: int) -> list[Run]:
+    """Return the rows of an archive as runs, one recording at a time."""
+    messages = opened()
+    firsts = [int(first) for first in messages.recordings[:, 1].tolist()]
+    stops = [*firsts[1:], len(messages.times)]
+    runs: list[Run] = []
+    for recording, first, stop in zip(
+        messages.recordings[:, 0].tolist(), firsts, stops, strict=True
+    ):
+        for start in range(first, stop, ROWS_A_RUN):
+            end = min(start + ROWS_A_RUN, stop)
+            runs.append(ArchiveRun(opened, number, int(recording), start, end))
+    return runs
+
+
+def recordings_of(runs: list[Run], number: int) -> U64:
+    """Return number and first row of each recording that a source has messages of."""
+    counts: dict[int, int] = {}
+    for run in runs:
+        if number in run.survey.counts:
+            recording = run.survey.recording
+            counts[recording] = counts.get(recording, 0) + run.survey.counts[number]
+    first, rows = 0, []
+    for recording in sorted(counts):
+        rows.append((recording, first))
+        first += counts[recording]
+    return np.array(rows, np.uint64).reshape(-1, 2)

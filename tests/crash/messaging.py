@@ -1,9 +1,12 @@
-"""A program that runs one recording and kills what it is told to, some time later.
+"""A program that runs recordings and kills their processes, one after the other.
 
-A line on standard input is JSON: a folder, a seed, seconds, and whom to kill. The answer is JSON:
-how many puts of each producer had returned, which the producers count in shared memory, after each.
+A line on standard input is JSON: the folder, the first lane, seconds before each kill and who is
+killed then. The answer is JSON: how many puts of each lane had returned, which the producers count
+in shared memory, after each. A lane is a thread of one process; no two processes share one.
 """
 
+import contextlib
+import ctypes
 import json
 import mmap
 import os
@@ -16,98 +19,122 @@ from typing import Any
 
 from holdfast import DataLogger
 
-LANES = 4
-"""Two processes of two threads each; threads of the parent are lanes 0 and 1."""
+MOST_LANES = 64
+SOURCES = 4
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def payload(lane: int, number: int) -> bytes:
     return b"%d/%d" % (lane, number) + b"." * (number * 7 % 90)
 
 
-def put_for_ever(logger: DataLogger, lane: int, accepted: memoryview, base: int) -> None:
+def put_for_ever(logger: DataLogger, lane: int, accepted: memoryview) -> None:
+    """Put messages 0, 1, 2 … whose time is the lane and the number."""
     chance = random.Random(lane)  # noqa: S311 - a test to be repeated
-    number = base
+    number, source, first = 0, lane % SOURCES, lane << 32
     while True:
         if chance.random() < 0.01:
-            count = chance.randint(1, 300)
-            numbers = range(number, number + count)
-            logger.put_many(lane, list(numbers), [payload(lane, n) for n in numbers])
-            number += count
+            numbers = range(number, number + chance.randint(1, 300))
+            times = [first + n for n in numbers]
+            logger.put_many(source, times, [payload(lane, n) for n in numbers])
+            number = numbers.stop
         else:
-            name = lane if number % 3 else f"lane{lane}"
-            logger.put(name, number, payload(lane, number))
+            name = source if number % 3 else f"source{source}"
+            logger.put(name, first + number, payload(lane, number))
             number += 1
-        accepted[lane] = number
+        accepted[lane % MOST_LANES] = number
 
 
-def produce(logger: DataLogger, lanes: tuple[int, int], order: Any, accepted: memoryview) -> None:
-    for lane in lanes:
-        base = order["counts"][lane]
-        threading.Thread(
-            target=put_for_ever, args=(logger, lane, accepted, base), daemon=True
-        ).start()
+class Recording:
+    """The parent of a recording: puts, has a child that puts, and replaces those that are killed.
+
+    Parameters
+    ----------
+    order : dict
+        What the program was told.
+    shared : memoryview of words
+        Accepted messages of each lane, then the pids of the logger process and of the child.
+    """
+
+    def __init__(self, order: dict[str, Any], shared: memoryview) -> None:
+        self._accepted, self._pids = shared[:MOST_LANES], shared[MOST_LANES:]
+        self._next_lane = order["lane"]
+        self._logger = DataLogger(order["folder"], "rig", max_unsynced=order["max_unsynced"])
+        self._logger.start()
+
+    def run(self) -> None:
+        self._begin_child()
+        self._begin_threads(self._lanes())
+        while True:
+            if os.waitpid(self._pids[1], os.WNOHANG)[0]:
+                self._begin_child()
+            assert self._logger._process is not None
+            self._pids[0] = self._logger._process.pid
+            time.sleep(0.001)
+
+    def _lanes(self) -> tuple[int, int]:
+        self._next_lane += 2
+        return self._next_lane - 2, self._next_lane - 1
+
+    def _begin_child(self) -> None:
+        lanes = self._lanes()
+        child = os.fork()
+        if child == 0:
+            self._begin_threads(lanes)
+            time.sleep(60)
+            os._exit(0)
+        self._pids[1] = child
+
+    def _begin_threads(self, lanes: tuple[int, int]) -> None:
+        for lane in lanes:
+            arguments = (self._logger, lane, self._accepted)
+            threading.Thread(target=put_for_ever, args=arguments, daemon=True).start()
 
 
-def record(order: dict[str, Any], accepted: memoryview, pids: memoryview) -> None:
-    """Be the parent of a recording: start a logger and a producing child, and put, too."""
-    logger = DataLogger(order["folder"], "rig", max_unsynced=order["max_unsynced"])
-    logger.start()
-    assert logger._process is not None
-    pids[0] = logger._process.pid
-    child = os.fork()
-    if child == 0:
-        produce(logger, (2, 3), order, accepted)
-        time.sleep(60)
-        os._exit(0)
-    pids[1] = child
-    produce(logger, (0, 1), order, accepted)
-    time.sleep(60)
-
-
-def kill_one(order: dict[str, Any], shared: mmap.mmap) -> list[int]:
-    words = memoryview(shared).cast("Q")
-    accepted, pids = words[:LANES], words[LANES : LANES + 2]
-    for lane in range(LANES):
-        accepted[lane] = order["counts"][lane]
-    pids[0] = pids[1] = 0
+def kill_some(order: dict[str, Any], shared: memoryview) -> list[int]:
+    for place in range(MOST_LANES + 2):
+        shared[place] = 0
+    pids = shared[MOST_LANES : MOST_LANES + 2]
     parent = os.fork()
     if parent == 0:
+        os.setpgid(0, 0)
         try:
-            record(order, accepted, pids)
+            Recording(order, shared).run()
         finally:
             os._exit(77)
-    while not pids[1]:
+    while not pids[0]:
         time.sleep(0.001)
-    time.sleep(order["seconds"])
-    everybody = {"logger": pids[0], "producer": pids[1], "parent": parent}
-    for name in order["kill"]:
-        os.kill(everybody[name], signal.SIGKILL)
-        time.sleep(order["pause"])
-    for pid in (parent, pids[1]):  # the rest, so that the next round begins anew
+    for seconds, name in order["kills"]:
+        time.sleep(seconds)
+        kill({"logger": pids[0], "producer": pids[1], "parent": parent}[name])
+    os.killpg(parent, signal.SIGKILL)  # with children that it has just begun; not the logger
+    wait_for_end()
+    return list(shared[:MOST_LANES])
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # killed before
         os.kill(pid, signal.SIGKILL)
-    os.waitpid(parent, 0)
-    wait_for_end(pids)
-    return list(accepted)
 
 
-def wait_for_end(pids: memoryview) -> None:
-    """Return when the logger and the producing child are gone; the child's lock is free then."""
+def adopt_orphans() -> None:
+    """Become the parent of all processes below whose own parent dies."""
+    assert ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def wait_for_end() -> None:
+    """Return when no process is left, be it one that nobody knew of."""
     deadline = time.monotonic() + 30
-    while any(lives(pid) for pid in pids):
-        if time.monotonic() > deadline:
-            raise SystemExit("a process stayed behind")
-        time.sleep(0.002)
-
-
-def lives(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
-    except OSError:
-        return False
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.001)
+            if time.monotonic() > deadline:
+                raise SystemExit("a process stayed behind")
 
 
 if __name__ == "__main__":
-    memory = mmap.mmap(-1, 4096)
+    adopt_orphans()
+    memory = memoryview(mmap.mmap(-1, 4096)).cast("Q")
     for line in sys.stdin:
-        print(json.dumps(kill_one(json.loads(line), memory)), flush=True)
+        print(json.dumps(kill_some(json.loads(line), memory)), flush=True)

@@ -10,7 +10,8 @@ from holdfast.acquisition._format import PAGE, SEALED_AT, WORD
 from holdfast.acquisition._lane import Lane
 
 if TYPE_CHECKING:
-    from holdfast.acquisition._producer import Producer
+    from holdfast.acquisition._block import Block
+    from holdfast.acquisition._supply import Supply
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 16, 1 << 24
 
@@ -38,22 +39,25 @@ def is_sealed(path: str) -> bool:
 class Preparer:
     """Makes blocks ahead, on a thread of its own."""
 
-    def __init__(self, producer: "weakref.ref[Producer]") -> None:
+    def __init__(self, supply: "weakref.ref[Supply]") -> None:
         self.requests: queue.SimpleQueue[tuple[Lane, int, int] | None] = queue.SimpleQueue()
-        self._producer = producer
+        self._supply = supply
         thread = threading.Thread(target=self._run, name="holdfast-blocks", daemon=True)
         thread.start()
 
     def _run(self) -> None:
         while (request := self.requests.get()) is not None:
-            lane, length, mean = request
-            producer = self._producer()
-            if producer is None or lane.closed:
-                continue
-            try:
-                block = producer.new_block(lane, length, mean)
-            except OSError:  # the put that needs it meets the full disk, and says so
-                continue
-            block.populate()
-            producer.hand_over(lane, block)
-            del producer, block
+            supply = self._supply()
+            if supply is not None:
+                supply.hand_over(request[0], self._made(supply, *request))
+            del supply
+
+    def _made(self, supply: "Supply", lane: Lane, length: int, mean: int) -> "Block | None":
+        if lane.closed:
+            return None
+        try:
+            block = supply.make(lane, length, mean)
+        except OSError:  # the put that needs it meets the full disk, and says so
+            return None
+        block.populate()
+        return block

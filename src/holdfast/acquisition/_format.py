@@ -10,6 +10,9 @@ PAGE: Final = 4096
 SUFFIX: Final = ".block"
 PRODUCER: Final = "producer-"
 LOGGER: Final = "logger"
+LOCK: Final = "lock"
+"""Names of files and folders; the lock is a `WriterLock`'s."""
+
 VERSION: Final = 1
 WORD: Final = 8
 

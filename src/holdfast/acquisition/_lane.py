@@ -31,13 +31,16 @@ class Lane:
         Its number within its producer.
     block, following : Block or None
         The block being filled, and the one prepared.
-    previous : list of Block headers' paths
-        Blocks that may not be on the disk yet, for back-pressure.
+    awaits : bool
+        Whether the following block is being prepared.
+    previous : list of (str, int)
+        Path and length of blocks that may not be on the disk yet, for back-pressure.
     closed : bool
         Whether it takes no more.
     """
 
     __slots__ = (
+        "awaits",
         "block",
         "busy",
         "closed",
@@ -56,7 +59,7 @@ class Lane:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.busy = self.closed = False
+        self.busy = self.closed = self.awaits = False
         self.inner: Lane | None = None
         self.block: Block | None = None
         self.following: Block | None = None

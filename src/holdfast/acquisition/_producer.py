@@ -10,30 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from holdfast._atomic import make_folder
-from holdfast._process import boot_id
-from holdfast._sync import Durability
-from holdfast.acquisition._ahead import Preparer, is_sealed, larger, pages
-from holdfast.acquisition._block import Block
-from holdfast.acquisition._format import (
-    DEFINE,
-    FIRST_NAMED,
-    LOGGER,
-    PAGE,
-    PRODUCER,
-    SHIFT,
-    SUFFIX,
-    WORD,
-)
+from holdfast.acquisition._format import DEFINE, FIRST_NAMED, SHIFT
 from holdfast.acquisition._input import as_bytes, checked_time, source_number
 from holdfast.acquisition._lane import Lane
+from holdfast.acquisition._supply import WAIT, Supply
 from holdfast.errors import InvalidInputError, StateError
-from holdfast.journal import WriterLock, writer_lives
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-_WAIT = 0.002
 
 Put = Callable[[Any, Any, Any], None]
 
@@ -68,13 +52,10 @@ class Producer:
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
-        self._locks: list[WriterLock] = []
-        self._home: Path | None = None
-        self._numbers = itertools.count(1)
+        self._supply = Supply(self._folder, self._recording, self._max_unsynced)
         self._lane_numbers = itertools.count(1)
         self._lanes: list[Lane] = []
         self._idle: list[Lane] = []
-        self._preparer: Preparer | None = None
         self._failures: list[OSError] = []
         self._stopped = False
 
@@ -183,90 +164,16 @@ class Producer:
             if lane.block is not None:
                 lane.limit = lane.block.room
             return
-        self._wait_for_disk(lane)
-        block = self._next_block(lane, size, messages)
-        before = lane.block
-        if before is not None and lane.count:
-            lane.previous.append((str(before.path), before.header.length))
+        while self._supply.is_too_far_ahead(lane):
+            self.check()
+            time.sleep(WAIT)
+        block = self._supply.next(lane, size, messages)
+        first = lane.block is None
+        self._supply.left(lane)
         lane.leave()
         lane.begin(block)
-        if before is not None:
-            self._prepare(lane, block)
-
-    def _next_block(self, lane: Lane, size: int, messages: int) -> Block:
-        with self._lock:
-            block, lane.following = lane.following, None
-        if block is not None:
-            if block.room >= size and block.header.capacity >= messages:
-                return block
-            block.remove()
-        least = pages(PAGE + (size + 2 * WORD) * (messages + 1) + PAGE)
-        wanted = max(larger(lane), least)
-        while True:
-            try:
-                return self.new_block(lane, wanted, max(lane.mean, size))
-            except OSError:
-                if wanted <= least:
-                    raise
-                wanted = max(pages(wanted // 8), least)
-
-    def new_block(self, lane: Lane, length: int, mean: int) -> Block:
-        """Make a block for a lane.
-
-        Raises
-        ------
-        OSError
-            If the disk is full.
-        """
-        identity = int.from_bytes(os.urandom(WORD), "little")
-        header = (identity, self._recording, lane.number, boot_id() or "")
-        while True:
-            home = self._home or self._make_home()
-            path = home / f"{next(self._numbers):08d}{SUFFIX}"
-            try:
-                return Block(path, length, mean, header)
-            except FileNotFoundError:
-                if home.is_dir() or not self._folder.is_dir():
-                    raise
-                self._home = None  # somebody deleted the folder, and thereby what was in it
-
-    def _make_home(self) -> Path:
-        with self._lock:
-            if self._home is None:
-                make_folder(self._folder, _DURABILITY)
-                home = self._folder / f"{PRODUCER}{os.urandom(8).hex()}"
-                self._locks.append(WriterLock(home))
-                self._home = home
-            return self._home
-
-    def _prepare(self, lane: Lane, block: Block) -> None:
-        with self._lock:
-            if self._preparer is None:
-                self._preparer = Preparer(weakref.ref(self))
-                weakref.finalize(self, self._preparer.requests.put, None)
-            preparer = self._preparer
-        mean = max(block.header.room // block.header.capacity, 1)
-        preparer.requests.put((lane, larger(lane), mean))
-
-    def hand_over(self, lane: Lane, block: Block) -> None:
-        """Take a block that was prepared for a lane."""
-        with self._lock:
-            if lane.closed or lane.following is not None:
-                block.remove()
-            else:
-                lane.following = block
-
-    def _wait_for_disk(self, lane: Lane) -> None:
-        """Wait until what the lane has put is near enough to the disk, if that is asked for."""
-        if self._max_unsynced is None:
-            return
-        while lane.previous:
-            lane.previous = [(p, size) for p, size in lane.previous if not is_sealed(p)]
-            ahead = sum(size for _, size in lane.previous)
-            if ahead <= self._max_unsynced or not writer_lives(self._folder / LOGGER):
-                return
-            self.check()
-            time.sleep(_WAIT)
+        if not first:
+            self._supply.prepare(lane, block)
 
     # What its logger needs of it
 
@@ -280,34 +187,27 @@ class Producer:
     def stop(self) -> None:
         """Take no more messages, and finish all blocks; a put at work in another thread ends first.
 
-        A put that a signal or an exception tore is not waited for: its block ends where its
-        messages do.
+        A put that does not end, such as the one that this call's own signal handler interrupted, is
+        not waited for. It may store its message yet, so that the folder stays this process's.
         """
         with self._lock:
             self._stopped = True
             lanes = list(self._lanes)
             for lane in lanes:
                 lane.limit = -1
-        for lane in lanes:
-            deadline = time.monotonic() + 1.0
-            while lane.busy and time.monotonic() < deadline:
-                time.sleep(_WAIT)
+        deadline = time.monotonic() + 1.0
+        while any(lane.busy for lane in lanes) and time.monotonic() < deadline:
+            time.sleep(WAIT)
         for lane in lanes:
             self._end_lane(lane)
-        with self._lock:
-            for lock in self._locks:
-                lock.release()
-            self._locks.clear()
-            self._home = None
+        if not any(lane.busy for lane in lanes):
+            self._supply.close()
 
     def _end_lane(self, lane: Lane) -> None:
         lane.closed = True
         if not lane.busy:
             lane.leave()
-        with self._lock:
-            following, lane.following = lane.following, None
-        if following is not None:
-            following.remove()
+        self._supply.take_back(lane)
 
     def resume(self) -> None:
         """Take messages again."""
@@ -385,7 +285,6 @@ class _Ticket:
             producer._idle.append(self._lane)  # noqa: SLF001 - its own ticket
 
 
-_DURABILITY = Durability()
 _producers: "weakref.WeakSet[Producer]" = weakref.WeakSet()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from holdfast._sync import fsync_path
 from holdfast.acquisition._format import (
+    LOCK,
     LOGGER,
     MARKS_AT,
     SEALED_AT,
@@ -95,13 +96,9 @@ class _Watched:
             elif states.final is not None or dead:
                 self._seal(block, states.final)
             elif sync:
-                self._mark(block)
+                self._mark(block, states.marks)
         finally:
             block.close()
-
-    def _catch_up(self, block: StoredBlock, stop: int) -> None:
-        words = block.words(self._digest.count, stop)
-        self._digest.update(block, words)
 
     def _seal(self, block: StoredBlock, final: int | None) -> None:
         """Hash all of a finished block, sync it with the hash, and cut off what it did not use."""
@@ -119,7 +116,7 @@ class _Watched:
         self._digest.update(block, words[self._digest.count : count])
         descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            if final is None:
+            if final != count:  # its producer died, or a power loss took the end of it
                 os.pwrite(descriptor, (count + 1).to_bytes(WORD, "little"), SEALED_AT - WORD)
             os.ftruncate(descriptor, header.payload_at + self._digest.end)
             os.fsync(descriptor)  # the messages first: a seal says that they are there
@@ -129,11 +126,14 @@ class _Watched:
             os.close(descriptor)
         self.done = True
 
-    def _mark(self, block: StoredBlock) -> None:
+    def _mark(self, block: StoredBlock, marks: list[tuple[int, int]]) -> None:
         """Write how far a block in use came, and the hash up to there, and sync it."""
-        self._catch_up(block, block.begun.capacity)
+        words = block.words(self._digest.count, block.begun.capacity)
+        self._digest.update(block, words)
         if self._digest.count == self._marked:
             return
+        if not self._marked:  # a logger process before this one may have left marks
+            self._slot = 0 if marks[0][0] <= marks[1][0] else 1
         descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
             mark = pack_mark(self._digest.count, self._digest.value())
@@ -150,7 +150,7 @@ def remove_if_empty(producer: Path) -> None:
     if block_paths(producer):
         return
     with contextlib.suppress(OSError):  # somebody else does so, or has put something in
-        (producer / "lock").unlink(missing_ok=True)
+        (producer / LOCK).unlink(missing_ok=True)
         producer.rmdir()
 
 

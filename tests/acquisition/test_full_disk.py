@@ -1,14 +1,18 @@
 """Full disks, slow disks, and file systems where nothing is mapped."""
 
+import contextlib
 import errno
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from helpers import HANG, wait_until
 from holdfast import DataLogger, LogArchiveReader, assemble_log_archives
-from holdfast.acquisition import _block, _service
+from holdfast.acquisition import _ahead, _block, _service
+from holdfast.acquisition._block import Block
 from holdfast.testing.faults import Faults, injected
 
 
@@ -36,6 +40,39 @@ def test_a_full_disk_is_an_error_of_put_and_the_same_logger_goes_on(small_disk: 
     filler.unlink()
     logger.put(1, 100_001, b"%09d" % 100_001)
     assert numbers(logger) == [*kept, 100_001]
+
+
+def test_a_put_waits_for_the_block_in_the_making_that_has_the_last_of_the_disk(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk_is_full = threading.Event()
+    populate = Block.populate
+
+    def late(block: Block) -> None:
+        assert disk_is_full.wait(HANG)
+        time.sleep(0.1)
+        populate(block)
+
+    monkeypatch.setattr(Block, "populate", late)
+    monkeypatch.setattr(_ahead, "LARGEST_BLOCK", 1 << 17)
+    logger = DataLogger(small_disk, "rig")
+    made = 0
+    for number in range(2400):
+        logger.put(1, number, b"%09d" % number + bytes(91))
+        if not disk_is_full.is_set() and made > 1:
+            wait_until(lambda: len(list(small_disk.rglob("*.block"))) == 3)
+            with pytest.raises(OSError, match="No space"):
+                fill(small_disk / "filler")
+            disk_is_full.set()
+        made = len(list(small_disk.rglob("*.block"))) if number % 100 == 0 else made
+    assert disk_is_full.is_set()
+    assert numbers(logger) == list(range(2400))
+
+
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        while True:
+            os.write(file.fileno(), bytes(4096))
 
 
 def test_an_assembly_on_a_full_disk_leaves_everything_as_it_was(small_disk: Path) -> None:
@@ -125,7 +162,7 @@ def test_a_producer_may_not_be_further_ahead_of_the_disk_than_asked_for() -> Non
 def unsynced(folder: Path) -> int:
     total = 0
     for path in folder.glob("producer-*/*.block"):
-        with path.open("rb") as file:
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # was not needed
             if not any(os.pread(file.fileno(), 8, 264)):
                 total += path.stat().st_size
     return total

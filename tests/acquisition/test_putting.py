@@ -14,8 +14,17 @@ import numpy as np
 import pytest
 
 from helpers import output, wait_until
-from holdfast import DataLogger, InvalidInputError, LogArchiveReader, LogPackage, StateError
+from holdfast import (
+    DataLogger,
+    InvalidInputError,
+    LogArchiveReader,
+    LogPackage,
+    StateError,
+    assemble_log_archives,
+)
 from holdfast.acquisition import Producer, sources_in
+from holdfast.acquisition._block import Block
+from holdfast.acquisition._service import Service
 
 
 def texts(logger: DataLogger, source: int | str) -> list[bytes]:
@@ -381,6 +390,57 @@ def test_wrong_settings_are_named(keywords: dict[str, Any], message: str) -> Non
 def test_a_package_says_which_of_its_fields_is_wrong(fields: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         LogPackage(*fields)
+
+
+class Interrupting(int):
+    """A source that lets something happen in the middle of a put, as a signal handler may."""
+
+    action: Any
+
+    def __hash__(self) -> int:
+        action, type(self).action = type(self).action, lambda: None
+        action()
+        return int.__hash__(self)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_stop_in_the_middle_of_a_put_does_not_lose_its_message(*, again: bool) -> None:
+    logger = DataLogger("out", "rig")
+    logger.start()
+    logger.put(1, 0, b"before")
+
+    def stop() -> None:
+        logger.stop()
+        logger.start() if again else None
+
+    Interrupting.action = stop
+    logger.put(Interrupting(1), 1, b"within")
+    Service(logger.output_directory).round(sync=True)
+    assert texts(logger, 1) == [b"before", b"within"]
+    assemble_log_archives(logger.output_directory)
+    assert texts(logger, 1) == [b"before", b"within"]
+    logger.stop()
+
+
+def test_a_block_that_is_ready_after_a_stop_and_a_start_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopped = threading.Event()
+    monkeypatch.setattr(Block, "populate", lambda block: stopped.wait())
+    logger = DataLogger("out", "rig")
+    logger.start()
+    rows = np.zeros((6000, 64), np.uint8)
+    logger.put_many(1, range(6000), rows)  # a block is in the making for this thread
+    (lane,) = logger.producer._lanes
+    assert lane.awaits
+    logger.stop()
+    logger.start()
+    stopped.set()
+    wait_until(lambda: not lane.awaits)
+    logger.put_many(1, range(6000), rows)
+    Service(logger.output_directory).round(sync=True)
+    logger.stop()
+    assert len(texts(logger, 1)) == 12_000
 
 
 def test_loggers_of_one_name_in_two_folders_do_not_meet() -> None:

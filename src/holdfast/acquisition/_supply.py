@@ -59,11 +59,12 @@ class Supply:
             try:
                 block = self.make(lane, wanted, max(lane.mean, size))
             except OSError:
-                # The block that is being prepared may have what is left of the disk.
-                block = self._awaited(lane, size, messages)
-                if block is None and wanted <= least:
+                if self._awaited(lane):  # it has what is left of the disk, or has given it back
+                    block = self._prepared(lane, size, messages)
+                elif wanted <= least:
                     raise
-                wanted = max(pages(wanted // 8), least)
+                else:
+                    wanted = max(pages(wanted // 8), least)
         return block
 
     def _prepared(self, lane: Lane, size: int, messages: int) -> Block | None:
@@ -74,11 +75,14 @@ class Supply:
         block.remove()
         return None
 
-    def _awaited(self, lane: Lane, size: int, messages: int) -> Block | None:
+    def _awaited(self, lane: Lane) -> bool:
+        """Whether a block was in the making for the lane, and is no more."""
+        if not lane.awaits:
+            return False
         deadline = time.monotonic() + _AWAITED
         while lane.awaits and time.monotonic() < deadline:
             time.sleep(WAIT)
-        return self._prepared(lane, size, messages)
+        return not lane.awaits
 
     def make(self, lane: Lane, length: int, mean: int) -> Block:
         """Make a block for a lane.

@@ -4,20 +4,19 @@ Structure is walked here, so that messages can name the place; what a leaf means
 say (dates, times, UUIDs, decimals) wherever it knows the type.
 """
 
-import dataclasses
 import enum
 import pathlib
 import types
 import typing
-from collections import abc
+from collections import OrderedDict, abc, deque
 from typing import Any
 
 import numpy as np
 
-from holdfast._names import listing, nearest
+from holdfast.config._fields import has_fields, to_fields
 from holdfast.config._leaves import convert_leaf
 from holdfast.config._places import ConversionError, inside, name_of, wrong
-from holdfast.config._scalars import NULLS, Plain, resolved
+from holdfast.config._scalars import NULLS, Plain, load_texts, resolved
 from holdfast.errors import FormatError
 
 _SEQUENCES = {
@@ -30,8 +29,14 @@ _SEQUENCES = {
     abc.Set: set,
     abc.MutableSet: set,
     frozenset: frozenset,
+    deque: deque,
 }
-_MAPPINGS = {dict, abc.Mapping, abc.MutableMapping}
+_MAPPINGS: dict[Any, Any] = {
+    dict: dict,
+    abc.Mapping: dict,
+    abc.MutableMapping: dict,
+    OrderedDict: OrderedDict,
+}
 
 
 def convert(value: Any, kind: Any, where: str) -> Any:
@@ -56,6 +61,8 @@ def convert(value: Any, kind: Any, where: str) -> Any:
     except ConversionError as error:
         place = f"{where}: {error.place}" if error.place else where
         raise FormatError(f"{place}: {error.problem}") from None
+    except RecursionError:
+        raise FormatError(f"{where} is nested too deeply to be read; flatten it") from None
 
 
 def to_type(value: Any, kind: Any, place: str) -> Any:  # noqa: C901 - one line a kind
@@ -71,7 +78,7 @@ def to_type(value: Any, kind: Any, place: str) -> Any:  # noqa: C901 - one line 
         return _to_union(value, typing.get_args(kind), kind, place)
     if origin is typing.Literal:
         return _to_literal(value, typing.get_args(kind), place)
-    if origin in (typing.Final, typing.Required, typing.NotRequired, dataclasses.InitVar):
+    if origin in (typing.Final, typing.Required, typing.NotRequired):
         return to_type(value, typing.get_args(kind)[0], place)
     base = origin or kind
     if base is tuple:
@@ -79,57 +86,12 @@ def to_type(value: Any, kind: Any, place: str) -> Any:  # noqa: C901 - one line 
     if base in _SEQUENCES:
         return _to_sequence(value, kind, _SEQUENCES[base], place)
     if base in _MAPPINGS:
-        return _to_mapping(value, kind, place)
+        return _MAPPINGS[base](_to_mapping(value, kind, place))
     if base is np.ndarray:
         return _to_array(value, kind, place)
-    if isinstance(base, type) and dataclasses.is_dataclass(base):
-        return to_dataclass(value, base, place)
+    if isinstance(base, type) and has_fields(base):
+        return to_fields(value, kind, place, to_type)
     return convert_leaf(value, kind, place)
-
-
-def to_dataclass(value: Any, kind: type, place: str) -> Any:
-    """Make an instance of a dataclass from a mapping of its fields."""
-    if isinstance(value, kind):
-        return value
-    if not isinstance(value, abc.Mapping):
-        raise wrong(place, f"a mapping for {kind.__name__}", value)
-    hints = typing.get_type_hints(kind, include_extras=True)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = [str(key) for key in value if key not in fields]
-    if unknown:
-        raise ConversionError(
-            inside(place, unknown[0]),
-            f"is no field of {kind.__name__}{nearest(unknown[0], fields)} "
-            f"(its fields: {listing(fields)})",
-        )
-    given = {
-        str(name): to_type(item, hints[name], inside(place, str(name)))
-        for name, item in value.items()
-    }
-    missing = [n for n, field in fields.items() if n not in given and _is_required(field)]
-    if missing:
-        raise ConversionError(
-            place, f"{listing(missing)} missing; {kind.__name__} has no default for it"
-        )
-    return _made(kind, fields, given, place)
-
-
-def _made(
-    kind: type, fields: dict[str, "dataclasses.Field[Any]"], given: dict[str, Any], place: str
-) -> Any:
-    try:
-        made = kind(**{name: item for name, item in given.items() if fields[name].init})
-    except (TypeError, ValueError) as error:  # its own __post_init__ refuses the values
-        raise ConversionError(place, f"{kind.__name__} refuses its values: {error}") from error
-    for name, item in given.items():
-        if not fields[name].init:
-            object.__setattr__(made, name, item)
-    return made
-
-
-def _is_required(field: "dataclasses.Field[Any]") -> bool:
-    nothing = dataclasses.MISSING
-    return field.init and field.default is nothing and field.default_factory is nothing
 
 
 def _to_union(value: Any, members: tuple[Any, ...], kind: Any, place: str) -> Any:
@@ -218,11 +180,21 @@ def _to_mapping(value: Any, kind: Any, place: str) -> dict[Any, Any]:
         raise wrong(place, f"a mapping for {name_of(kind)}", value)
     key_kind, item_kind = typing.get_args(kind) or (Any, Any)
     return {
-        to_type(key, key_kind, f"a key of {place or 'it'}"): to_type(
+        _to_key(key, key_kind, f"a key of {place or 'it'}"): to_type(
             item, item_kind, inside(place, str(key))
         )
         for key, item in value.items()
     }
+
+
+def _to_key(key: Any, kind: Any, place: str) -> Any:
+    """Return a key; a tuple stands in the file as the text of a list."""
+    if (typing.get_origin(kind) or kind) is tuple and isinstance(key, str):
+        try:
+            key = load_texts(key.encode(), "the key")
+        except FormatError:
+            raise wrong(place, f"a list as text for {name_of(kind)}", key) from None
+    return to_type(key, kind, place)
 
 
 def _to_array(value: Any, kind: Any, place: str) -> Any:

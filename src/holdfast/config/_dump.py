@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from holdfast._plain import to_plain
+from holdfast._plain import dump_json, to_plain
 from holdfast.errors import InvalidInputError
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -71,10 +71,12 @@ def _complex(value: Any) -> Any:
 
 def _key(key: Any, where: str) -> Any:
     plain = plain_value(key, where)
+    if isinstance(key, tuple) and isinstance(plain, list):
+        return dump_json(to_plain(plain, where), indent=0).decode().strip()
     if isinstance(plain, list | dict):
         raise InvalidInputError(
-            f"{where} has the key {key!r}, which YAML would hold as a list; use text, numbers, "
-            "paths or enums as keys"
+            f"{where} has the key {key!r}, which YAML cannot hold as a key; use text, numbers, "
+            "paths, enums or tuples as keys"
         )
     return plain
 

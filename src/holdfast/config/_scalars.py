@@ -13,6 +13,7 @@ import yaml
 from holdfast.errors import FormatError
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_DEPTH = 5000
 _MERGE = "tag:yaml.org,2002:merge"
 
 NULLS = frozenset(["", "~", "null", "Null", "NULL"])
@@ -66,11 +67,24 @@ def load_texts(content: bytes, where: str) -> Any:
     """
     loader = _Texts(content)
     try:
+        _check_depth(content)
         return loader.get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise FormatError(f"{where} is not valid YAML: {error}") from None
     finally:
         loader.dispose()
+
+
+def _check_depth(content: bytes) -> None:
+    """Refuse what the loader, which recurses in C, could not read without crashing."""
+    if sum(map(content.count, (b"[", b"{", b"- ", b"? "))) <= _MAX_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(content, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"it is nested more than {_MAX_DEPTH:,} deep")
 
 
 def as_int(text: str) -> int | None:

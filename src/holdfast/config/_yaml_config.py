@@ -46,7 +46,13 @@ class YamlConfig:
             If a value has no plain form.
         """
         _require_dataclass(type(self))
-        return plain_fields(self, type(self).__name__)
+        name = type(self).__name__
+        try:
+            return plain_fields(self, name)
+        except RecursionError:
+            raise InvalidInputError(
+                f"{name} holds itself, or is nested too deeply to be saved; flatten it"
+            ) from None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

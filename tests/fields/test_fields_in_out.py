@@ -10,6 +10,7 @@ from holdfast.errors import FormatError, InvalidInputError, NotFoundError
 from holdfast.fields import Field, FieldCollection, FileStorage, Grid, MemoryStorage, StorageBase
 
 xr = pytest.importorskip("xarray")
+pd = pytest.importorskip("pandas")
 GRID = Grid.cartesian([[0, 1], [0, 2]], [4, 2], periodic=[True, False])
 
 
@@ -80,9 +81,21 @@ def test_data_arrays_that_cannot_be_kept_are_refused() -> None:
         array(coords={"x": ("x", np.array([b"a", b"b", b"c"]))}),
         array(attrs={"object": object()}),
         array(dims=("x", 1), coords={}),
+        array(coords={"x": np.array(["a", 1, 2.0], object)}),
+        array(coords={"x": pd.date_range("2026", periods=3, tz="UTC")}),
+        array(coords={"x": pd.period_range("2026", periods=3, freq="M")}),
+        array(coords={"m": ("x", ["a", "b", "c"]), "n": ("x", [1, 2, 3])}).set_index(x=["m", "n"]),
     ):
         with pytest.raises(InvalidInputError):
             MemoryStorage().append(wrong)
+
+
+def test_coordinates_may_lack_times(storage: StorageBase) -> None:
+    given = array(coords={"x": np.array(["2026-11-21", "NaT", "2026-11-23"], "M8[ns]")})
+    for number in range(2):
+        storage.append(given, number)
+    storage.end_writing()
+    xr.testing.assert_identical(storage[1], given)
 
 
 def test_a_storage_of_data_arrays_becomes_one_data_array(storage: StorageBase) -> None:

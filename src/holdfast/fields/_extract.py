@@ -9,7 +9,7 @@ import numpy as np
 from holdfast.errors import InvalidInputError
 from holdfast.fields._forms import FORM_KEYS, Layout
 from holdfast.fields._progress import shown
-from holdfast.fields._view import part_of
+from holdfast.fields._view import StorageView
 
 if TYPE_CHECKING:
     from holdfast.fields._base import StorageBase
@@ -34,8 +34,7 @@ def extract_field(
         return _over_time(storage, wanted[0], label)
     if storage.form.parts is None:
         return _labelled(storage[wanted[0]], label)
-    part = part_of(storage, wanted[0])
-    return _labelled(part.form.restore(part.of(storage.data[-1])), label)
+    return _labelled(StorageView(storage, wanted[0])[-1], label)
 
 
 def _is_new_label(storage: "StorageBase", text: Any) -> bool:
@@ -57,11 +56,13 @@ def _labelled(field: Any, label: str | None) -> Any:
 
 
 def _over_time(storage: "StorageBase", field_id: Any, label: str | None) -> "MemoryStorage":
-    part = part_of(storage, field_id)
-    example = part.form.restore(np.zeros(part.shape, storage.dtype))
-    times = storage.times
-    frames = [part.of(values).copy() for values in storage.frames(range(len(times)))]
-    layout = Layout.of(_labelled(example, label))
+    view = StorageView(storage, field_id)
+    layout = view.layout
+    if label is not None:
+        example = view.form.restore(np.zeros(layout.shape, layout.dtype))
+        layout = Layout.of(_labelled(example, label))
+    times = view.times
+    frames = list(view.frames(range(len(times))))
     return _memory().holding(layout, times, frames, info=_own_info(storage))
 
 
@@ -85,8 +86,11 @@ def time_bounds(
     InvalidInputError
         If they are no range of time.
     """
-    if len(bounds) == 1:
-        bounds = (None, bounds[0]) if np.ndim(bounds[0]) == 0 else bounds[0]
+    if len(bounds) == 1 and np.ndim(bounds[0]):
+        bounds = list(bounds[0])
+    if len(bounds) == 1 and start is None:  # the first by position, if the last is named
+        bounds = (None, *bounds) if end is None else (*bounds, end)
+        end = None
     if bounds:
         if len(bounds) != 2 or (start, end) != (None, None):
             raise InvalidInputError("a range of times is a last time, or a first and a last one")

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import math
 import os
+import threading
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,21 +114,44 @@ class FileStorage(StorageBase):
         journal_bytes: int = 256 << 20,
     ) -> None:
         super().__init__(info=info, write_mode=write_mode, allow_backwards=allow_backwards)
-        for name, number in (("every", every), ("chunks", chunks), ("max_length", max_length)):
-            if number is not None and (isinstance(number, bool) or number < 1):
-                raise InvalidInputError(f"{name} is a number of fields, at least 1, not {number!r}")
+        self._every = _number_of_fields("every", every)
+        self._max_length = (
+            None if max_length is None else _number_of_fields("max_length", max_length)
+        )
+        chunks = None if chunks is None else _number_of_fields("chunks", chunks)
         self._filename, self._path = Path(filename), Path(os.path.abspath(filename))
-        self.keep_opened, self._max_length, self._every = keep_opened, max_length, every
+        self.keep_opened = keep_opened
         self._dtype = None if dtype is None else dtype_of(dtype)
         self._options = FileOptions(
             compression, compression_opts, shuffle, chunks, sync, interval, journal_bytes
         )
-        self._reader = FileReader(self._path)
-        self._writer: FileWriter | None = None
         self._to_replace = False
         self._seen = self._rows = 0
         self._idle = check_mpi and not is_main()
+        self._begin_unopened()
+
+    def _begin_unopened(self) -> None:
+        self._reader = FileReader(self._path)
+        self._writer: FileWriter | None = None
         self._guard = ForkGuard()
+        # Threads that feed one storage: a field is two rows, which must have the same number.
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy, also in another process, needs to open the file by itself.
+
+        There is one writer of a file: the copy of a storage that is writing reads.
+        """
+        own = ("_reader", "_writer", "_guard", "_lock")
+        state = {key: value for key, value in vars(self).items() if key not in own}
+        if self._is_writing:
+            changed = {"_write_mode": "readonly", "_is_writing": False, "_to_replace": False}
+            state.update(changed, _layout=None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin_unopened()
 
     @property
     def filename(self) -> Path:
@@ -181,9 +205,10 @@ class FileStorage(StorageBase):
         """
         if self._idle:
             return
-        if self._seen % self._every == 0:
-            super().append(field, time, info, data=data)
-        self._seen += 1  # after it: writing may have started
+        with self._lock:
+            if self._seen % self._every == 0:
+                super().append(field, time, info, data=data)
+            self._seen += 1  # after it: writing may have started
 
     def start_writing(self, field: Any, info: Mapping[str, Any] | None = None) -> None:
         """Prepare for fields like this one; see `StorageBase.start_writing`.
@@ -343,3 +368,9 @@ class FileStorage(StorageBase):
 
     def _read_data(self, start: int, stop: int) -> Array:
         return self._reader.data(start, stop)
+
+
+def _number_of_fields(name: str, number: Any) -> int:
+    if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 1:
+        raise InvalidInputError(f"{name} is a number of fields, at least 1, not {number!r}")
+    return int(number)

@@ -42,6 +42,7 @@ class FileOptions:
 
     def __post_init__(self) -> None:
         Compression.of(self.compression, self.compression_opts, shuffle=self.shuffle)
+        Durability(self.sync)
 
     def open(self, path: Path) -> AppendFile:
         """Open a file to append to it."""

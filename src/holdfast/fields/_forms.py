@@ -6,6 +6,7 @@ kind of field has one: arrays here, `Field` in ``_field.py``, py-pde's in ``_pde
 `FORM_KEYS`: ``field_attributes``, which is py-pde's, and ``field_form``, which is ours.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -19,6 +20,9 @@ Array = npt.NDArray[Any]
 
 ATTRIBUTES, FORM = "field_attributes", "field_form"
 FORM_KEYS = (ATTRIBUTES, FORM)
+
+NUMBERS = "biufc"
+"""Kinds of dtypes that fields may have: truth values, integers, real and complex numbers."""
 
 
 class Form(Protocol):
@@ -145,17 +149,18 @@ class Layout:
 
 
 def dtype_of(dtype: npt.DTypeLike) -> "np.dtype[Any]":
-    """Return what names a dtype as one.
+    """Return what names a dtype of numbers or truth values as one.
 
     Raises
     ------
     InvalidInputError
         If it names none.
     """
-    try:
-        return np.dtype(dtype)
-    except TypeError:
-        raise InvalidInputError(f"{dtype!r} is no dtype; use for example 'float32'") from None
+    with contextlib.suppress(TypeError):
+        found = np.dtype(dtype)
+        if found.kind in NUMBERS:
+            return found
+    raise InvalidInputError(f"{dtype!r} is no dtype of numbers; use for example 'float32'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +200,7 @@ def as_numbers(values: Any) -> Array:
         array = np.asarray(values)
     except ValueError as error:
         raise InvalidInputError(f"a field has parts of different lengths ({error})") from None
-    if array.dtype.kind not in "biufc":
+    if array.dtype.kind not in NUMBERS:
         raise InvalidInputError(
             f"a {type(values).__name__} of {array.dtype} is no field; use an array of numbers, a "
             "Field, a field of py-pde or an xarray.DataArray"

@@ -150,6 +150,12 @@ class Hooks:
             raise StateError(f"{self!r} has seen no field yet; append one, or start_writing(field)")
         return self._layout
 
+    @property
+    def _field(self) -> Any:
+        """A field such as are kept; functions of py-pde look here for labels and classes."""
+        layout = self.layout
+        return layout.form.restore(np.zeros(layout.shape, layout.dtype))
+
     # How calls use the hooks below
 
     def frames(self, rows: range) -> Iterator[Array]:
@@ -174,7 +180,8 @@ class Hooks:
         if rows.step == 1 and (not rest or len(rows) * self._frame_bytes <= READ_BYTES):
             read = self._read_data(rows.start, rows.stop)
             return read[(slice(None), *rest)] if rest else read
-        return np.stack([values[rest] for values in self.frames(rows)])
+        # Copied: a part of an array keeps all of it in memory.
+        return np.stack([np.array(values[rest]) for values in self.frames(rows)])
 
     @property
     def _frame_bytes(self) -> int:
@@ -265,6 +272,11 @@ class Hooks:
         """Return the values of one field, in an array of its own."""
         frame: Array = self._read_data(row, row + 1)[0]
         return frame
+
+    @property
+    def _erases(self) -> bool:
+        """Whether there is a hook to remove all fields."""
+        return type(self)._erase is not Hooks._erase  # noqa: SLF001 - of its own class
 
     def _lacks(self, hook: str) -> StateError:
         return StateError(f"{type(self).__name__} does not provide {hook}, which this needs")

@@ -12,7 +12,14 @@ def plain_info(info: Mapping[str, Any]) -> dict[str, Any]:
 
     A solver's diagnostics hold objects of its own, and a run must not fail, nor lose the rest of
     them, over one.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no mapping.
     """
+    if not isinstance(info, Mapping):
+        raise InvalidInputError(f"info is a mapping of names to plain values, not {info!r}")
     return fields_to_plain({str(key): _plain(value, 0) for key, value in info.items()}, "info")
 
 

@@ -1,6 +1,6 @@
 """`MemoryStorage`: fields over time in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -52,8 +52,8 @@ class MemoryStorage(StorageBase):
         allow_backwards: bool = False,
     ) -> None:
         super().__init__(info=info, write_mode=write_mode, allow_backwards=allow_backwards)
-        self._times: list[float] = []
-        self._frames: list[Array] = []
+        # One list, so that several threads cannot part a field from its time.
+        self._rows: list[tuple[float, Array]] = []
         if field_obj is not None:
             self._keep(Layout.of(field_obj))
         given = [] if data is None else [as_numbers(values) for values in data]
@@ -90,7 +90,7 @@ class MemoryStorage(StorageBase):
         """
         storage = cls(info=info)
         storage._keep(layout)
-        storage._times, storage._frames = list(map(float, np.asarray(times))), frames
+        storage._rows = list(zip(map(float, np.asarray(times)), frames, strict=True))
         storage._started = True
         return storage
 
@@ -130,6 +130,7 @@ class MemoryStorage(StorageBase):
         InvalidInputError
             If there are not as many times as fields, or the fields do not belong together.
         """
+        times, fields = _listed(times), _listed(fields)
         if _are_fields(times):
             times, fields = fields, times
         states = [] if fields is None else list(fields)
@@ -177,12 +178,12 @@ class MemoryStorage(StorageBase):
 
         if label is not None and not isinstance(label, str):
             times, label = label, None
-        if isinstance(storages, StorageBase):
+        if _is_storage(storages):
             storages = [storages]
         if hasattr(storages, "grid"):  # one collection, which can be iterated over too
             return cls.from_fields(*over_time(storages, times))
         members = list(storages)
-        if members and isinstance(members[0], StorageBase):
+        if members and _is_storage(members[0]):
             return cls.from_fields(*joined(members, label, rtol, atol))
         return cls.from_fields(times, members)
 
@@ -193,27 +194,37 @@ class MemoryStorage(StorageBase):
             self._erase()
 
     def _append_data(self, data: Array, time: float) -> None:
-        self._frames.append(np.array(data))
-        self._times.append(time)
+        self._rows.append((time, np.array(data)))
 
     def _erase(self) -> None:
-        self._times, self._frames = [], []
+        self._rows = []
 
     def _read_times(self) -> npt.NDArray[np.float64]:
-        return np.array(self._times, np.float64)
+        return np.array([time for time, _ in self._rows], np.float64)
 
     def _read_data(self, start: int, stop: int) -> Array:
         if stop - start == 1:
-            return self._frames[start].copy()[np.newaxis]
-        return np.stack(self._frames[start:stop]) if stop > start else self._nothing()
+            return self._rows[start][1].copy()[np.newaxis]
+        frames = [frame for _, frame in self._rows[start:stop]]
+        return np.stack(frames) if frames else self._nothing()
 
     def __len__(self) -> int:
-        return len(self._times)
+        return len(self._rows)
 
     @property
     def data(self) -> list[Array]:
         """The values of all fields, by time, not copied."""
-        return list(self._frames)
+        return [frame for _, frame in self._rows]
+
+
+def _is_storage(thing: Any) -> bool:
+    """Whether something has fields and their times, also a storage of py-pde."""
+    return hasattr(thing, "times") and hasattr(thing, "has_collection")
+
+
+def _listed(values: Any) -> Any:
+    """Return what can be looked at twice: of an iterator, a list."""
+    return list(values) if isinstance(values, Iterator) else values
 
 
 def _are_fields(values: Any) -> bool:

@@ -37,13 +37,27 @@ class StoredData:
         return len(self._storage)
 
     def __getitem__(self, index: Any) -> Any:
-        first, *rest = index if isinstance(index, tuple) and index else (index,)
-        if first is Ellipsis or first is None or not (isinstance(first, slice) or _is_row(first)):
-            return self._storage.read_values(range(len(self)))[index]
+        first, *rest = self._without_ellipsis(index if isinstance(index, tuple) else (index,))
         if isinstance(first, slice):
             return self._storage.read_values(range(len(self))[first], tuple(rest))
-        row = row_of(first, len(self), self._storage)
-        return self._storage.read_values(range(row, row + 1), tuple(rest))[0]
+        if _is_row(first):
+            row = row_of(first, len(self), self._storage)
+            return self._storage.read_values(range(row, row + 1), tuple(rest))[0]
+        if _are_rows(first) and all(isinstance(item, slice) or _is_row(item) for item in rest):
+            rows = np.arange(len(self))[first]
+            each = [self[(int(row), *rest)] for row in rows]
+            return np.stack(each) if each else self[(slice(0), *rest)]
+        return self._storage.read_values(range(len(self)))[index]
+
+    def _without_ellipsis(self, index: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return an index that begins with the row, where it is one of numbers and slices."""
+        places = [place for place, item in enumerate(index) if item is Ellipsis]
+        plain = all(isinstance(item, slice) or item is Ellipsis or _is_row(item) for item in index)
+        if not index:
+            return (slice(None),)
+        if places != [0] or not plain:
+            return index
+        return (slice(None),) * (self.ndim - len(index) + 1) + index[1:]
 
     def __iter__(self) -> Iterator[Array]:
         return self._storage.frames(range(len(self)))
@@ -77,3 +91,8 @@ def row_of(index: Any, length: int, what: object) -> int:
 
 def _is_row(index: Any) -> bool:
     return isinstance(index, int | np.integer) and not isinstance(index, bool)
+
+
+def _are_rows(index: Any) -> bool:
+    """Whether an index is a list of numbers of rows, or says of each whether it is meant."""
+    return isinstance(index, list | np.ndarray) and np.ndim(index) == 1

@@ -1,6 +1,5 @@
 """`StorageView`: one field of the collections in a storage, over time."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,10 +7,9 @@ import numpy.typing as npt
 
 from holdfast._names import listing
 from holdfast.errors import InvalidInputError
-from holdfast.fields._forms import Part
+from holdfast.fields._base import StorageBase
+from holdfast.fields._forms import Array, Layout, Part
 from holdfast.fields._hooks import Hooks
-from holdfast.fields._reading import Items
-from holdfast.fields._values import row_of
 
 
 class NoCollectionError(InvalidInputError, TypeError):
@@ -43,8 +41,8 @@ def part_of(storage: Hooks, field_id: Any) -> Part:
     )
 
 
-class StorageView:
-    """One field of the collections in a storage, over time; it holds nothing itself.
+class StorageView(StorageBase):
+    """One field of the collections in a storage, over time: a storage to read, which holds nothing.
 
     Parameters
     ----------
@@ -60,20 +58,9 @@ class StorageView:
     """
 
     def __init__(self, storage: Hooks, field: int | str) -> None:
+        super().__init__(write_mode="readonly")
         self.storage, self._part = storage, part_of(storage, field)
-
-    has_collection = False
-
-    @property
-    def times(self) -> npt.NDArray[np.float64]:
-        """Times of the fields."""
-        times: npt.NDArray[np.float64] = self.storage.times
-        return times
-
-    @property
-    def grid(self) -> Any:
-        """The grid of the fields."""
-        return self._part.form.grid
+        self._keep(Layout(self._part.shape, storage.dtype, self._part.form))
 
     @property
     def label(self) -> str | None:
@@ -83,25 +70,14 @@ class StorageView:
     def __len__(self) -> int:
         return len(self.storage)
 
-    def __getitem__(self, index: Any) -> Any:
-        """Return the field with a number, or a list of those in a slice."""
-        rows = range(len(self))
-        if isinstance(index, slice):
-            return list(self._fields(rows[index]))
-        row = row_of(index, len(self), self)
-        return next(self._fields(rows[row : row + 1]))
+    def _read_times(self) -> npt.NDArray[np.float64]:
+        times: npt.NDArray[np.float64] = self.storage.times
+        return times
 
-    def __iter__(self) -> Iterator[Any]:
-        return self._fields(range(len(self)))
+    def _read_data(self, start: int, stop: int) -> Array:
+        found = self.storage.read_values(range(start, stop), (self._part.place,))
+        # Copied: else a field that is kept would keep the others of its collection.
+        return np.array(found).reshape(stop - start, *self._part.shape)
 
-    @property
-    def items(self) -> Items:
-        """Pairs of time and field, to be iterated over: as a property or as a method."""
-        return Items(self)
-
-    def _fields(self, rows: range) -> Iterator[Any]:
-        for values in self.storage.frames(rows):
-            yield self._part.form.restore(self._part.of(values).copy())
-
-    def __repr__(self) -> str:
-        return f"StorageView({self.storage!r}, {self.label!r})"
+    def _where(self) -> str:
+        return f"{self.storage!r}, {self.label!r}"

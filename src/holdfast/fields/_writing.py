@@ -110,7 +110,8 @@ class Writing(Reading):
         """
         self._refuse_reading_only()
         self._load()
-        self._erase()
+        if type(self).clear is Writing.clear or self._erases:
+            self._erase()  # else it is up to the override that called this, as with py-pde
         self._latest = None
         if clear_data_shape:
             self._forget()
@@ -119,6 +120,12 @@ class Writing(Reading):
     def close(self) -> None:
         """End writing, and let go of files."""
         self.end_writing()
+
+    def _begin(self, layout: Layout, *, truncate: bool) -> None:
+        """Prepare, see `Hooks._begin`; a storage with a `clear` of its own is cleared by that."""
+        super()._begin(layout, truncate=truncate)
+        if truncate and type(self).clear is not Writing.clear:
+            self.clear()
 
     def add_info(self, info: Mapping[str, Any]) -> None:
         """Keep further plain information, with what `end_writing` brings to the fields."""
@@ -148,8 +155,8 @@ class Writing(Reading):
             moment = float(time)
         except (TypeError, ValueError):
             raise InvalidInputError(f"the time of a field is a number, not {time!r}") from None
-        if math.isnan(moment):
-            raise InvalidInputError("the time of a field is not a number (NaN)")
+        if not math.isfinite(moment):
+            raise InvalidInputError(f"the time of a field is a finite number, not {moment}")
         if latest is None or moment >= latest or self._allow_backwards:
             return moment
         # A solver that goes on from where another ended may be behind it by its rounding.

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MANY = 1000
 """Coordinates of more values are kept as the bytes of a ``.npy`` file, not as a list."""
 
+MISSING = "fcmM"
+"""Kinds of dtypes that have a value for what is missing, which does not equal itself."""
+
 TIME = "time"
 """A scalar coordinate of this name differs from field to field; it is what `times` holds."""
 
@@ -45,8 +48,8 @@ class Coordinate:
         """Whether dimensions and values are the same."""
         if self.dims != other.dims or self.values.shape != other.values.shape:
             return False
-        floats = self.values.dtype.kind in "fc" and other.values.dtype.kind in "fc"
-        return np.array_equal(self.values, other.values, equal_nan=floats)
+        missing = self.values.dtype.kind in MISSING and other.values.dtype.kind in MISSING
+        return np.array_equal(self.values, other.values, equal_nan=missing)
 
     def describe(self) -> dict[str, Any]:
         """Return plain data that `parse` reads."""
@@ -193,13 +196,15 @@ def _text(name: Any) -> str:
 
 
 def _coordinate(name: Any, coordinate: Any) -> Coordinate:
-    values = np.asarray(coordinate.values)
-    if values.dtype.kind == "O":
+    # What pandas alone has (time zones, periods) NumPy gives as something else.
+    numpy_has_it = isinstance(coordinate.dtype, np.dtype) or coordinate.dtype.kind == "O"
+    values = np.asarray(coordinate.values) if numpy_has_it else np.empty(0, object)
+    if values.dtype.kind == "O" and values.size and all(isinstance(v, str) for v in values.flat):
         values = values.astype(str)
     if values.dtype.kind not in "biufcmMU":
         raise InvalidInputError(
-            f"the coordinate {name!r} holds {values.dtype}, which cannot be kept; use numbers, "
-            "times or text"
+            f"the coordinate {name!r} holds {coordinate.dtype}, which cannot be kept; use numbers, "
+            "times without a zone or text, and reset_index() for an index of several levels"
         )
     attrs = to_plain(dict(coordinate.attrs), f"attributes of the coordinate {name!r}")
     return Coordinate(tuple(_text(dim) for dim in coordinate.dims), values, attrs)

@@ -35,6 +35,8 @@ OURS = (
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":  # ``import *`` asks for it
+        return [name for name in __dir__() if not name.startswith("_")]
     return getattr(fields if name in OURS else _pde, name)
 
 

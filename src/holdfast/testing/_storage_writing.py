@@ -49,7 +49,7 @@ class StorageWritingTests(StorageCase):
     def test_a_time_that_goes_backwards_is_refused_unless_asked_for(self, tmp_path: Path) -> None:
         with self.create(tmp_path) as storage:
             storage.append(self.field(0), 2)
-            for wrong in (1, float("nan"), "soon"):
+            for wrong in (1, float("nan"), float("inf"), "soon"):
                 with pytest.raises(InvalidInputError):
                     storage.append(self.field(1), wrong)
             storage.append(self.field(1), 2)

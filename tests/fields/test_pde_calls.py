@@ -1,0 +1,147 @@
+"""Calls as programs for py-pde make them, beside py-pde itself."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from helpers import output
+
+library = pytest.importorskip("pde")
+
+from holdfast.errors import InvalidInputError  # noqa: E402 - as above
+from holdfast.fields import FileStorage  # noqa: E402
+from holdfast.interop import pde  # noqa: E402
+
+GRID = pde.UnitGrid([4])
+FIELDS = [pde.ScalarField(GRID, number, label="u") for number in range(4)]
+
+
+def test_fields_and_times_may_come_from_iterators() -> None:
+    for given in (
+        (iter(FIELDS),),
+        (iter(FIELDS), range(4)),
+        ((f for f in FIELDS), iter([0, 1, 2, 3])),
+        (iter([0, 1, 2, 3]), (f for f in FIELDS)),
+    ):
+        storage = pde.MemoryStorage.from_fields(*given)
+        assert storage.times.tolist() == [0, 1, 2, 3]
+        assert storage[3] == FIELDS[3]
+
+
+def test_storages_of_py_pde_are_joined_to_collections() -> None:
+    theirs = library.MemoryStorage.from_fields([0, 1, 2, 3], FIELDS)
+    ours = pde.MemoryStorage.from_fields([0, 1, 2, 3], FIELDS)
+    joined = pde.MemoryStorage.from_collection([theirs, ours], label="both")
+    assert joined[2].label == "both"
+    assert joined[2][0] == joined[2][1] == FIELDS[2]
+
+
+def test_a_range_of_times_is_written_in_many_ways() -> None:
+    storage = pde.MemoryStorage.from_fields([0, 1, 2, 3], FIELDS)
+    ways: list[Any] = [
+        ((), {}, [0, 1, 2, 3]),
+        ((None,), {}, [0, 1, 2, 3]),
+        ((1.5,), {}, [0, 1]),
+        (((1, 2),), {}, [1, 2]),
+        ((np.array([1, 2]),), {}, [1, 2]),
+        ((1, 2), {}, [1, 2]),
+        ((1, None), {}, [1, 2, 3]),
+        ((1,), {"t_end": 2}, [1, 2]),
+        ((), {"t_start": 1}, [1, 2, 3]),
+        ((), {"t_range": (None, 1)}, [0, 1]),
+    ]
+    for given, named, expected in ways:
+        found = storage.extract_time_range(*given, **named)
+        assert found.times.tolist() == expected, (given, named)
+    wrong: list[Any] = [((1, 2, 3), {}), ((1,), {"t_start": 0}), ((2, 1), {}), (("a",), {})]
+    for given, named in wrong:
+        with pytest.raises(InvalidInputError):
+            storage.extract_time_range(*given, **named)
+
+
+def test_everything_may_be_imported_at_once() -> None:
+    names: dict[str, Any] = {}
+    exec("from holdfast.interop.pde import *", names)  # noqa: S102 - allowed in modules only
+    assert names["FileStorage"] is FileStorage
+    assert names["DiffusionPDE"] is library.DiffusionPDE
+
+
+def test_functions_of_py_pde_plot_collections(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib").use("agg")
+    both = pde.FieldCollection([FIELDS[0], pde.ScalarField(GRID, 1, label="v")])
+    storage = pde.MemoryStorage.from_fields([both, both])
+    library.plot_kymographs(storage, filename=tmp_path / "all.png")
+    library.plot_kymograph(storage.view_field("v"), filename=tmp_path / "one.png")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+class ListStorage(pde.StorageBase):  # type: ignore[misc]  # py-pde has no types
+    """A storage with a `clear` of its own, as one for py-pde would have."""
+
+    def __init__(self) -> None:
+        super().__init__(write_mode="truncate")
+        self.times: list[float] = []
+        self.data: list[Any] = []
+
+    def _append_data(self, data: Any, time: float) -> None:
+        self.data.append(np.array(data))
+        self.times.append(time)
+
+    def clear(self, clear_data_shape: bool = False) -> None:  # noqa: FBT001, FBT002 - py-pde's order
+        super().clear(clear_data_shape)
+        self.data, self.times = [], []
+
+
+def test_a_storage_with_a_clear_of_its_own_is_cleared_by_it() -> None:
+    storage = ListStorage()
+    for turn in range(2):
+        storage.start_writing(FIELDS[0])
+        for number in range(2):
+            storage.append(FIELDS[number + turn], number)
+        storage.end_writing()
+    assert storage.times == [0, 1]
+    assert storage[0] == FIELDS[1]
+    storage.clear()
+    assert len(storage) == 0
+
+
+def test_py_pde_reads_what_a_continuation_that_was_killed_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with FileStorage(path) as storage:
+        for number in range(2):
+            storage.append(FIELDS[number], number)
+    program = """
+        import os, sys
+        from holdfast.hdf5 import recover
+        from holdfast.fields import FileStorage
+        if os.fork():
+            os.wait()
+            recover(sys.argv[1])
+        else:
+            storage = FileStorage(sys.argv[1], write_mode="append")
+            storage.append(storage[0], 2)
+            os.kill(os.getpid(), 9)
+    """
+    output(program, path)
+    with library.FileStorage(path, write_mode="readonly") as theirs:
+        assert list(theirs.times) == [0, 1, 2]
+        assert theirs[2] == FIELDS[0]
+    # It does not count the rows where `data_length` is null, so it refuses to go on: nothing is
+    # overwritten. It goes on once Holdfast has ended the file.
+    theirs = library.FileStorage(path, write_mode="append")
+    theirs.start_writing(FIELDS[3])
+    with pytest.raises(RuntimeError, match="not initialized"):
+        theirs.append(FIELDS[3], 3)
+    theirs.close()
+    with FileStorage(path, write_mode="append") as storage:
+        storage.start_writing(FIELDS[0])
+    with h5py.File(path) as file:
+        assert file.attrs["data_length"] == "3"
+    with library.FileStorage(path, write_mode="append") as theirs:
+        theirs.start_writing(FIELDS[3])
+        theirs.append(FIELDS[3], 3)
+        theirs.end_writing()
+    assert FileStorage(path).times.tolist() == [0, 1, 2, 3]

@@ -45,6 +45,11 @@ class Arrays:
                 f"{self._path}: rows {start} to {stop} of {name!r} cannot be read ({error}); "
                 "restore it from a copy"
             ) from None
+        if len(array) != stop - start:
+            raise FormatError(
+                f"{self._path}: {name!r} has fewer rows than the store tells; restore it from a "
+                "copy"
+            )
         return array
 
 

@@ -4,6 +4,8 @@ The protocol, and why it would do for an object store too, stands in
 ``design/010-movies-and-archives.md``.
 """
 
+import contextlib
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ import numpy as np
 
 from holdfast._atomic import replace_bytes
 from holdfast._sync import Durability, fsync_path
+from holdfast.errors import FormatError
 from holdfast.fields._forms import Array
 from holdfast.fields._zarr_format import OURS, ROOT, VERSION, Plan, dumped, group
 
@@ -70,11 +73,43 @@ class Store:
         replace_bytes(self.path / key, content, self._durability)
 
     def empty(self) -> None:
-        """Remove everything; the store ends to be one with the first object that goes."""
+        """Remove the store, which ends to be one with the first object that goes.
+
+        What else is in its folder is somebody's, and stays.
+        """
         (self.path / ROOT).unlink(missing_ok=True)
         if self.path.is_dir():
             fsync_path(self.path)
-            shutil.rmtree(self.path)
+            for entry in list(self.path.iterdir()):
+                if _is_array(entry):
+                    shutil.rmtree(entry)
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+
+    def check_free(self) -> None:
+        """Refuse a folder that is no store and holds something else.
+
+        Raises
+        ------
+        FormatError
+            If it does; it is left as it is.
+        """
+        if not self.path.is_dir() or (self.path / ROOT).exists():
+            return
+        for entry in self.path.iterdir():
+            if not _is_array(entry):
+                raise FormatError(
+                    f"{self.path} is a folder that holds {entry.name!r}, and no Zarr store; choose "
+                    "another name"
+                )
+
+
+def _is_array(path: Path) -> bool:
+    """Whether a folder is an array, or what is left of one whose removal was interrupted."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    found = set(os.listdir(path))
+    return bool(found) and found <= {ROOT, "c"}
 
 
 def commit(

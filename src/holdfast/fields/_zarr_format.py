@@ -137,7 +137,7 @@ class Plan:
         sharding = {
             "name": "sharding_indexed",
             "configuration": {
-                "chunk_shape": [self.inner, *self.shape],
+                "chunk_shape": [self.inner, *(max(size, 1) for size in self.shape)],
                 "codecs": self._codecs,
                 "index_codecs": [
                     {"name": "bytes", "configuration": {"endian": "little"}},
@@ -166,11 +166,14 @@ class Plan:
 
     def objects(self, number: int, rows: Array) -> Iterator[tuple[str, bytes]]:
         """Yield keys and contents of the objects of a shard, from its rows of the journal."""
-        tail = "/0" * len(self.shape)
-        yield f"{DATA}/c/{number}{tail}", self._shard(rows[DATA])
+        yield self.key(DATA, number), self._shard(rows[DATA])
         times = np.zeros(self.shard, "<f8")
         times[: len(rows)] = rows[TIME]
-        yield f"{TIME}/c/{number}", self._encode(times.tobytes())
+        yield self.key(TIME, number), self._encode(times.tobytes())
+
+    def key(self, name: str, number: int) -> str:
+        """Return the key of the object of an array that belongs to a shard."""
+        return f"{name}/c/{number}{'/0' * len(self.shape) if name == DATA else ''}"
 
     def coordinate(self, name: str, values: Array) -> tuple[str, bytes]:
         """Return key and content of the object of a coordinate."""

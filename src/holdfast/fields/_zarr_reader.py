@@ -113,6 +113,7 @@ class Snapshot:
         parts = []
         middle = min(max(self.first, start), stop)
         if start < middle:
+            self._check_objects(name, start, middle)
             parts.append(self._arrays.read(name, start, middle))
         if middle < stop and self._journal is not None:
             content = self._journal.read(STREAM, middle, stop)
@@ -123,6 +124,24 @@ class Snapshot:
             return np.concatenate(parts)
         shape = self.plan.shape if name == DATA else ()
         return np.empty((0, *shape), self.plan.dtype if name == DATA else "<f8")
+
+    def _check_objects(self, name: str, start: int, stop: int) -> None:
+        """Refuse to read where an object is missing, which Zarr takes for zeros."""
+        shard = self.plan.shard
+        for number in range(start // shard, -(-stop // shard)):
+            path = self._path / self.plan.key(name, number)
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:
+                size = 0
+            if not size:
+                raise FormatError(f"{path} is missing or empty; restore it from a copy")
+
+
+def identity_of(path: Path) -> str | None:
+    """Return which store is there; None if there is none."""
+    root = _root(path)
+    return None if root is None else str(_ours(path, root)["identity"])
 
 
 def _root(path: Path) -> dict[str, Any] | None:
@@ -152,8 +171,7 @@ def _ours(path: Path, root: Mapping[str, Any]) -> dict[str, Any]:
     try:
         ours: dict[str, Any] = root["attributes"][OURS]
         version = ours["version"]
-        _committed(root)
-    except (KeyError, TypeError, IndexError):
+    except (KeyError, TypeError):
         raise FormatError(
             f"{path} is a Zarr store that ZarrStorage did not write; open it with zarr or xarray, "
             "or choose another name"
@@ -162,4 +180,10 @@ def _ours(path: Path, root: Mapping[str, Any]) -> dict[str, Any]:
         raise FormatError(
             f"{path} was written by a newer Holdfast (store version {version}); install that"
         )
+    try:
+        Plan.parse(ours["plan"])
+        str(ours["identity"])
+        _committed(root)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise FormatError(f"{path / ROOT} is damaged ({error!r}); restore it from a copy") from None
     return ours

@@ -84,15 +84,19 @@ class ZarrStorage(StorageBase):
     ) -> None:
         super().__init__(info=info, write_mode=write_mode, allow_backwards=allow_backwards)
         for name, number in (("chunks", chunks), ("shards", shards)):
-            if number is not None and (isinstance(number, bool) or number < 1):
+            if number is not None and not _is_whole(number):
                 raise InvalidInputError(f"{name} is a number of fields, at least 1, not {number!r}")
-        if compression not in ("zstd", None) or not 1 <= level <= 22:
+        if compression not in ("zstd", None) or not _is_whole(level) or level > 22:
             raise InvalidInputError(
                 f"compression is 'zstd' with a level from 1 to 22, or None, not {compression!r} "
                 f"with {level!r}"
             )
         self._path = Path(os.path.abspath(filename))
-        self._plan = {"chunks": chunks, "shards": shards, "level": level if compression else None}
+        self._plan = {
+            "chunks": None if chunks is None else int(chunks),
+            "shards": None if shards is None else int(shards),
+            "level": int(level) if compression else None,
+        }
         self._dtype, self._sync = dtype, Durability(sync).mode
         self._writer: ZarrWriter | None = None
         self._snapshot: Snapshot | None = None
@@ -207,6 +211,13 @@ class ZarrStorage(StorageBase):
         if self._snapshot is None:
             return self._nothing()
         return self._snapshot.data(start, stop)
+
+
+def _is_whole(number: Any) -> bool:
+    """Whether something is a whole number, at least 1."""
+    return (
+        isinstance(number, int | np.integer) and not isinstance(number, bool) and bool(number > 0)
+    )
 
 
 def _dimensions(layout: Layout) -> list[str]:

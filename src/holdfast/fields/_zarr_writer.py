@@ -15,7 +15,7 @@ from holdfast.errors import MissingFileError, StateError
 from holdfast.fields._forms import Array
 from holdfast.fields._zarr_commit import Content, Store, commit
 from holdfast.fields._zarr_format import DATA, TIME
-from holdfast.fields._zarr_reader import ROWS, STREAM, Snapshot
+from holdfast.fields._zarr_reader import ROWS, STREAM, Snapshot, identity_of
 from holdfast.hdf5 import RowType, StreamWriter
 from holdfast.journal import Block, JournalWriter, WriterLock, journal_folder
 
@@ -62,6 +62,7 @@ class ZarrWriter:
         lock = WriterLock(folder)
         try:
             recover_locked(path, folder)
+            self._store.check_free()
             self._full, rest = _tail(path, content)
             self._journal = JournalWriter(folder, lock)
         except BaseException:
@@ -131,6 +132,11 @@ class ZarrWriter:
                 raise StateError(
                     f"{self.path}: its journal was moved or deleted while this process wrote; open "
                     "the store again, where it is now"
+                )
+            if self._full and identity_of(self.path) != self.content.identity:
+                raise StateError(
+                    f"{self.path} was moved, deleted or replaced while this process wrote; its "
+                    f"fields from number {self._full} on are in {self._journal.folder}"
                 )
             shard, length = self.content.plan.shard, self._stream.length
             stop = length if final else length // shard * shard

@@ -151,6 +151,12 @@ class Archive:
     def _largest(self) -> int:
         return (1 << self.format.bits) - 1
 
+    def continues(self, there: "Archive") -> bool:
+        """Whether the frames of another archive mean the same numbers."""
+        same = (self.shape, self.axes, self.format) == (there.shape, there.axes, there.format)
+        limits = np.array_equal(self.low, there.low) and np.array_equal(self.high, there.high)
+        return same and limits and not there.of_pde
+
     def encode(self, values: Array) -> bytes:
         """Return the frame of a field, each value rounded to the nearest step."""
         components = values.reshape(-1, *self.cells).astype(np.float64)

@@ -1,9 +1,12 @@
 """What makes frames of fields: drawing them for a rendering, or coding them for an archive."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from holdfast._atomic import replace_bytes
 from holdfast._names import listing
@@ -14,6 +17,7 @@ from holdfast.fields._ffv1 import (
     COMMENT,
     ENDINGS,
     Archive,
+    PixelFormat,
     check_limits,
     limits_of,
     pixel_format,
@@ -27,6 +31,20 @@ from holdfast.fields._render import limits_of as colour_limits
 Frame = tuple[bytes, tuple[int, int]]
 
 
+def number_between(name: str, value: Any, least: float, most: float) -> float:
+    """Return a number that an argument gave.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none, or beyond its limits.
+    """
+    known = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not known or not least <= value <= most:
+        raise InvalidInputError(f"{name} is a number from {least:g} to {most:g}, not {value!r}")
+    return float(value)
+
+
 class Making(Protocol):
     """Makes the frames of a movie.
 
@@ -38,8 +56,11 @@ class Making(Protocol):
 
     archive: bool
 
-    def begin(self, layout: Layout, info: Mapping[str, Any]) -> Coding:
-        """Prepare for fields of a layout, and return how their frames become a file."""
+    def begin(self, layout: Layout, info: Mapping[str, Any], there: Archive | None) -> Coding:
+        """Prepare for fields of a layout, and return how their frames become a file.
+
+        `there` is the archive that they continue, if there is one.
+        """
 
     def frame(self, values: Array, time: float) -> Frame:
         """Return the raw frame of a field, and its width and height."""
@@ -68,12 +89,17 @@ class Rendering:
         chosen = {name: value for name, value in looks.items() if value is not None}
         self._coding_of = (path, codec, chosen.pop("movie_writer", "auto"), fps, bitrate)
         self._look = Look(**chosen)
-        if not 0 < self._look.dpi <= 1200:
-            raise InvalidInputError(f"dpi is a number from 0 to 1200, not {self._look.dpi!r}")
+        number_between("dpi", self._look.dpi, 10, 1200)
+        number_between("bitrate", bitrate, -math.inf, 1e9)
         rendering_coding(*self._coding_of)
         self._renderer: Renderer | None = None
 
-    def begin(self, layout: Layout, info: Mapping[str, Any]) -> Coding:  # noqa: ARG002 - eyes see none
+    def begin(
+        self,
+        layout: Layout,
+        info: Mapping[str, Any],  # noqa: ARG002 - eyes see none
+        there: Archive | None,  # noqa: ARG002 - drawings are drawings
+    ) -> Coding:
         """Prepare for fields of a layout; limits seen so far begin anew."""
         coding = rendering_coding(*self._coding_of)
         if not coding.pillow:
@@ -114,10 +140,10 @@ class Archiving:
         path: Path,
         fps: float,
         *,
-        vmin: Any = 0.0,
-        vmax: Any = 1.0,
-        bits_per_channel: int = 16,
-        video_format: str = "auto",
+        vmin: Any = None,
+        vmax: Any = None,
+        bits_per_channel: int | None = None,
+        video_format: str | None = None,
         write_times: bool = False,
     ) -> None:
         if path.suffix.lower() not in ENDINGS:
@@ -125,20 +151,21 @@ class Archiving:
                 f"{path}: an archive ends in one of {listing(ENDINGS)}, not "
                 f"{path.suffix or 'nothing'}; limits=(low, high) are those of a rendering's colours"
             )
-        pixel_format(video_format, 1, bits_per_channel)
+        pixel_format(video_format or "auto", 1, bits_per_channel or 16)
         self._path, self._fps = path, fps
         self._low, self._high = vmin, vmax
         self._format, self._bits = video_format, bits_per_channel
         self._write_times, self._warned = write_times, False
         self._archive: Archive | None = None
 
-    def begin(self, layout: Layout, info: Mapping[str, Any]) -> Coding:
-        """Prepare for fields of a layout.
+    def begin(self, layout: Layout, info: Mapping[str, Any], there: Archive | None) -> Coding:
+        """Prepare for fields of a layout, which continue an archive as it was begun.
 
         Raises
         ------
         InvalidInputError
-            If a frame cannot hold them.
+            If a frame cannot hold them, or other limits or colours are asked for than the archive
+            has, whose frames would then mean other numbers.
         """
         form, shape = layout.form, layout.shape
         axes = len(axes_of(form, shape))
@@ -148,16 +175,31 @@ class Archiving:
                 "hold real numbers along one axis or two; keep them in a FileStorage"
             )
         low, high = (
-            limits_of(form, shape, axes, limit, name)
-            for limit, name in ((self._low, "vmin"), (self._high, "vmax"))
+            limits_of(form, shape, axes, default if limit is None else limit, name)
+            for limit, name, default in (
+                (self._low, "vmin", 0.0 if there is None else there.low),
+                (self._high, "vmax", 1.0 if there is None else there.high),
+            )
         )
         check_limits(low, high)
-        pixels = pixel_format(self._format, len(low), self._bits)
+        pixels = self._pixels(len(low), there)
+        made = Archive(shape, layout.dtype, axes, pixels, low, high, dict(info))
+        if there is not None and not made.continues(there):
+            raise InvalidInputError(
+                f"{self._path} has values from {there.low.tolist()} to {there.high.tolist()} in "
+                f"{there.format.name}{', laid out by py-pde' if there.of_pde else ''}, and cannot "
+                f"be continued from {low.tolist()} to {high.tolist()} in {pixels.name}; leave "
+                "these arguments out, or write another movie"
+            )
         ffmpeg_executable()
-        self._archive = Archive(shape, layout.dtype, axes, pixels, low, high, dict(info))
-        return archive_coding(
-            pixels.given, pixels.coded, self._fps, f"{COMMENT}={self._archive.comment()}"
-        )
+        self._archive = made
+        comment = f"{COMMENT}={made.comment()}"
+        return archive_coding(pixels.given, pixels.coded, self._fps, comment, made.cells)
+
+    def _pixels(self, components: int, there: Archive | None) -> PixelFormat:
+        if there is not None and self._format is None and self._bits is None:
+            return there.format
+        return pixel_format(self._format or "auto", components, self._bits or 16)
 
     def frame(self, values: Array, time: float) -> Frame:  # noqa: ARG002 - times stand in the tags
         """Return a frame of rounded values."""

@@ -14,7 +14,7 @@ from holdfast.fields._counter import Counter
 from holdfast.fields._exit import closed_at_exit, no_longer_open
 from holdfast.fields._forms import Array, Layout
 from holdfast.fields._frames import FrameReader, stamp_of
-from holdfast.fields._making import Archiving, Making, Rendering
+from holdfast.fields._making import Archiving, Making, Rendering, number_between
 from holdfast.fields._pictures import Limits, pictures_of
 from holdfast.fields._progress import shown
 from holdfast.fields._reading import Reading
@@ -128,8 +128,8 @@ class MovieStorage(StorageBase):
             "video_format": video_format,
             "write_times": write_times,
         }
-        if fps is not None and not 0 < fps <= 1000:
-            raise InvalidInputError(f"fps is a number from 0 to 1000, not {fps!r}")
+        if fps is not None:
+            fps = number_between("fps", fps, 0.001, 1000)
         self._making: Making = _making(self._path, codec, fps, bitrate, looks, data)
         self._recording: Recording | None = None
         self._reader: FrameReader | None = None
@@ -159,14 +159,23 @@ class MovieStorage(StorageBase):
         continues = not truncate and self._path.exists()
         if self._recording is not None and not truncate:
             return
-        coding = self._making.begin(layout, self.info)
+        if self._path.is_dir():
+            raise InvalidInputError(f"{self._path} is a folder; choose another name for the movie")
+        there = self._open_reader().archive if continues and self._making.archive else None
+        coding = self._making.begin(layout, self.info, there)
         if self._recording is not None:
             self._recording.abandon()
-        if truncate or not continues:
+        if there is not None:
+            self._times = list(there.times or [])
+        elif not continues:
             self._times = []
         self._whole = len(self._times)
         self._recording = Recording(
-            self._path, coding, lambda: self._making.tags(self._times), continues=continues
+            self._path,
+            coding,
+            lambda: self._making.tags(self._times),
+            continues=continues,
+            frames=None if there is None else self._whole,
         )
         closed_at_exit(self)
 
@@ -251,12 +260,19 @@ class MovieStorage(StorageBase):
         if self._recording is None and self._making.archive and self._path.exists():
             self._times = list(self._open_reader().archive.times or [])
 
-    def _read_data(self, start: int, stop: int) -> Array:
+    def _row(self, index: Any) -> int:
+        self._require_archive()
+        return super()._row(index)
+
+    def _require_archive(self) -> None:
         if not self._making.archive:
             raise StateError(
                 f"{self._path} is a rendering, from which no values can be read; read them from "
-                "another storage, or write an archive (codec='ffv1')"
+                "another storage, or write an archive, and open it with codec='ffv1'"
             )
+
+    def _read_data(self, start: int, stop: int) -> Array:
+        self._require_archive()
         if self._recording is not None:
             self._finish(self._recording)  # the next field goes on from there
         if stop <= start:

@@ -34,12 +34,13 @@ class PdeForm:
         A field whose values do not matter; not changed.
     """
 
-    __slots__ = ("_class", "_example", "grid", "name", "parts")
+    __slots__ = ("_class", "_example", "grid", "label", "name", "parts")
 
     def __init__(self, example: Any) -> None:
         self._example, self._class = example, type(example)
         self.grid: Any = example.grid
         self.name = self._class.__name__
+        self.label: str | None = example.label
         self.parts = self._parts()
 
     def __reduce__(self) -> tuple[Any, ...]:

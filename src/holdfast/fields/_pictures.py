@@ -139,6 +139,10 @@ def _picture(form: Form, values: Array, label: Any) -> Picture:
     return Picture(f"{name} at {', '.join(cuts)}".strip() if cuts else name, shown, axes[:2])
 
 
+LARGEST = 1e300
+"""What is beyond is shown as this: matplotlib computes with differences, which must be finite."""
+
+
 @dataclass(slots=True)
 class Limits:
     """Limits of what is shown: given, or those of all that has been seen so far.
@@ -158,7 +162,7 @@ class Limits:
         finite = values[np.isfinite(values)]
         if self.fixed or not finite.size:
             return
-        low, high = float(finite.min()), float(finite.max())
+        low, high = max(float(finite.min()), -LARGEST), min(float(finite.max()), LARGEST)
         self.low = low if self.low is None else min(low, self.low)
         self.high = high if self.high is None else max(high, self.high)
 

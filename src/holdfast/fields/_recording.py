@@ -9,7 +9,7 @@ from typing import Protocol
 
 from holdfast._names import listing
 from holdfast._process import ForkGuard
-from holdfast.errors import HoldfastError, InvalidInputError, StateError
+from holdfast.errors import FormatError, HoldfastError, InvalidInputError, StateError
 from holdfast.fields._encoder import Encoder
 from holdfast.fields._ffmpeg import copy, frames_of
 from holdfast.fields._gif import GifWriter
@@ -48,26 +48,31 @@ _PALETTE = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A codec of renderings: endings it goes into, ffmpeg's options, and those for its quality."""
+    """A codec of renderings: its name in ffmpeg, the endings it goes into, and ffmpeg's options."""
 
+    name: str
     endings: tuple[str, ...]
     options: tuple[str, ...]
     quality: tuple[str, ...] = ()
 
 
 CODECS = {
-    "h264": Codec((".mp4", ".m4v", ".mov", ".mkv"), ("-c:v", "libx264", *_LIVE), ("-crf", "18")),
+    "h264": Codec(
+        "h264", (".mp4", ".m4v", ".mov", ".mkv"), ("-c:v", "libx264", *_LIVE), ("-crf", "18")
+    ),
     "h265": Codec(
+        "hevc",
         (".mp4", ".m4v", ".mov", ".mkv"),
         ("-c:v", "libx265", "-tag:v", "hvc1", "-x265-params", "log-level=error", *_LIVE),
         ("-crf", "22"),
     ),
     "vp9": Codec(
+        "vp9",
         (".webm", ".mkv", ".mp4"),
         ("-c:v", "libvpx-vp9", *_LIVE_VP9),
         ("-crf", "24", "-b:v", "0"),
     ),
-    "gif": Codec((".gif",), ("-lavfi", _PALETTE)),
+    "gif": Codec("gif", (".gif",), ("-lavfi", _PALETTE)),
 }
 """Codecs of renderings, the first that fits an ending being its default.
 
@@ -84,6 +89,8 @@ class Coding:
 
     Attributes
     ----------
+    codec : str
+        What encodes, by ffmpeg's name.
     pixels : str
         Pixel format of raw frames, by ffmpeg's name.
     fps : float
@@ -96,6 +103,7 @@ class Coding:
         Whether Pillow writes it, without ffmpeg.
     """
 
+    codec: str
     pixels: str
     fps: float
     options: tuple[str, ...]
@@ -151,13 +159,14 @@ def rendering_coding(target: Path, codec: str, writer: str, fps: float, bitrate:
     chosen = CODECS[codec]
     rate = ("-b:v", f"{bitrate:g}k") if bitrate > 0 else chosen.quality
     options = (*chosen.options, *rate, *_PARTIAL[ending], "-flush_packets", "1")
-    return Coding("rgb24", fps, options, ending, pillow)
+    return Coding(chosen.name, "rgb24", fps, options, ending, pillow)
 
 
-def archive_coding(pixels: str, coded: str, fps: float, tag: str) -> Coding:
+def archive_coding(pixels: str, coded: str, fps: float, tag: str, size: Size) -> Coding:
     """Return how an archive is written: each frame by itself, so that any can be read alone."""
-    codec = ("-c:v", "ffv1", "-level", "3", "-g", "1", "-pix_fmt", coded, "-metadata", tag)
-    return Coding(pixels, fps, (*codec, *_MATROSKA, "-flush_packets", "1"), ".mkv")
+    level = "1" if size[0] == 1 else "3"  # ffmpeg cannot slice frames that are one pixel wide
+    codec = ("-c:v", "ffv1", "-level", level, "-g", "1", "-pix_fmt", coded, "-metadata", tag)
+    return Coding("ffv1", pixels, fps, (*codec, *_MATROSKA, "-flush_packets", "1"), ".mkv")
 
 
 class _Sink(Protocol):
@@ -179,6 +188,8 @@ class Recording:
         Returns the tags of the container when it is finished; None for none.
     continues : bool
         Whether the frames are added to those that `target` has.
+    frames : int, optional
+        How many it has, where that is known.
 
     Attributes
     ----------
@@ -195,8 +206,9 @@ class Recording:
         tags: Callable[[], Mapping[str, str] | None],
         *,
         continues: bool,
+        frames: int | None = None,
     ) -> None:
-        self.target, self.continues = target, continues
+        self.target, self.continues, self._frames = target, continues, frames
         self.partial: Path | None = None
         self.kept = 0
         self._coding, self._tags = coding, tags
@@ -232,7 +244,7 @@ class Recording:
 
     def _open(self, size: Size) -> None:
         if self.continues:
-            self._check_size(size)
+            self._check_target(size)
         partial = _new_beside(self.target, self._coding.suffix)
         try:
             if self._coding.pillow:
@@ -246,15 +258,23 @@ class Recording:
             raise
         self.partial = partial
 
-    def _check_size(self, size: Size) -> None:
+    def _check_target(self, size: Size) -> None:
+        """Refuse a movie behind whose frames those to come could not stand."""
         if self._coding.pillow:
             return  # it looks itself
-        there = frames_of(self.target).size
-        if there != size:
+        there = frames_of(self.target)
+        if (there.size, there.codec) != (size, self._coding.codec):
             raise InvalidInputError(
-                f"{self.target} has frames of {there[0]} x {there[1]} pixels, and those to be "
-                f"added {size[0]} x {size[1]}; write_mode='truncate' begins a new movie"
+                f"{self.target} has {there.codec} frames of {there.size[0]} x {there.size[1]} "
+                f"pixels, and those to be added are {self._coding.codec} of {size[0]} x {size[1]}; "
+                "write_mode='truncate' begins a new movie"
             )
+        if self._frames not in (None, len(there.starts)):
+            raise FormatError(
+                f"{self.target} has {len(there.starts)} frames, and tells of {self._frames}; "
+                "restore it from a copy, or write another movie"
+            )
+        self._frames = None  # it is known no longer, once frames were added
 
     def _failed(self) -> None:
         """Let go of a writer that failed, and count the frames that can be played."""

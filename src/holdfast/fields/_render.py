@@ -15,7 +15,7 @@ import numpy.typing as npt
 from holdfast._names import listing, nearest
 from holdfast.errors import InvalidInputError, MissingDependencyError
 from holdfast.fields._forms import Array, Form
-from holdfast.fields._pictures import Limits, Picture, pictures_of
+from holdfast.fields._pictures import LARGEST, Limits, Picture, pictures_of
 
 Pixels = npt.NDArray[np.uint8]
 Title = str | bool | Callable[[float], str]
@@ -25,6 +25,9 @@ COLUMNS = 3
 
 WIDTH, HEIGHT = 6.4, 4.8
 """Inches of one picture."""
+
+BAR = 0.04
+"""Width of a colour bar, of the longer side of its image."""
 
 BARE_PIXELS = 256
 """A bare frame has cells as large as needed to make its longer side about this long."""
@@ -81,8 +84,12 @@ def colormap(name: Any) -> Any:
         If there is none of this name.
     """
     mpl = import_matplotlib("a picture")
+    if name is None:
+        return mpl.colormaps["viridis"]
     if not isinstance(name, str):
-        return mpl.colormaps["viridis"] if name is None else name
+        if callable(name):
+            return name
+        raise InvalidInputError(f"cmap is the name of a colour map, or one, not {name!r}")
     if name not in mpl.colormaps:
         raise InvalidInputError(
             f"there is no colour map {name!r}; matplotlib has {listing(mpl.colormaps)}"
@@ -107,10 +114,11 @@ def limits_of(limits: Any, count: int) -> list[Limits]:
         array = np.empty(0)
     if array.shape == (2,):
         array = np.tile(array, (count, 1))
-    if array.shape != (count, 2) or not (array[:, 0] < array[:, 1]).all():
+    finite = bool(np.isfinite(array).all())
+    if array.shape != (count, 2) or not finite or not (array[:, 0] < array[:, 1]).all():
         raise InvalidInputError(
-            f"limits {limits!r} are neither a smallest and a largest value nor such a pair for "
-            f"each of {count} pictures"
+            f"limits {limits!r} are neither a smallest and a largest value, both finite, nor such "
+            f"a pair for each of {count} pictures"
         )
     return [Limits(float(low), float(high), fixed=True) for low, high in array]
 
@@ -128,7 +136,7 @@ def title_at(title: Title, time: float) -> str:
     if isinstance(title, str):
         try:
             return title.format(time=time, t=time)
-        except (KeyError, IndexError, ValueError) as error:
+        except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
             raise InvalidInputError(
                 f"the title {title!r} cannot be filled in ({error!r}); use {{time}}, or for "
                 "example {time:.2f}"
@@ -209,8 +217,9 @@ class _Drawing:
 
         columns = min(len(pictures), COLUMNS)
         rows = -(-len(pictures) // columns)
-        self._figure = Figure((WIDTH * columns, HEIGHT * rows), dpi=look.dpi, layout="constrained")
+        self._figure = Figure((WIDTH * columns, HEIGHT * rows), dpi=look.dpi)
         self._canvas: Any = FigureCanvasAgg(self._figure)
+        self._scales: list[tuple[float, float]] = []
         grid = self._figure.subplots(rows, columns, squeeze=False)
         self._title = self._figure.suptitle(title_at(look.title, 0.0) or "", fontsize="medium")
         places = [axes for row in grid for axes in row]
@@ -225,48 +234,57 @@ class _Drawing:
         for artist, picture, limit in zip(self._artists, pictures, limits, strict=True):
             update_picture(artist, picture, limit.pair)
         self._title.set_text(title)
+        # Things stay where they are while the scales do; longer numbers need more room.
+        scales = [limit.pair for limit in limits]
+        self._figure.set_layout_engine("none" if scales == self._scales else "constrained")
+        self._scales = scales
         self._canvas.draw()
-        self._figure.set_layout_engine("none")  # things stay where the first frame put them
         pixels: Pixels = np.asarray(self._canvas.buffer_rgba())[..., :3]
         return pixels
 
 
-def draw_picture(axes: Any, picture: Picture, cmap: Any, *, colorbar: bool = True) -> Any:
+def draw_picture(axes: Any, picture: Picture, cmap: Any) -> Any:
     """Draw a picture into axes of matplotlib, and return the line or image."""
     axes.set_xlabel(picture.axes[0].name)
     axes.set_title(picture.label, fontsize="small")
     first = picture.axes[0]
-    if picture.values.ndim == 1:
-        (line,) = axes.plot(
-            first.centres, picture.values, marker="o" if len(first.centres) < 2 else ""
-        )
+    values = picture.values
+    if values.ndim == 1:
+        (line,) = axes.plot(first.centres, _shown(picture), marker="" if len(values) > 1 else "o")
         axes.set_xlim(first.low, first.high)
         return line
     second = picture.axes[1]
     axes.set_ylabel(second.name)
     shape = abs((second.high - second.low) / (first.high - first.low))
     equal = 0.2 <= shape <= 5  # one scale for both; what is longer and thinner would be a line
-    shrink = min(1.0, shape * WIDTH / HEIGHT) if equal else 1.0
     image = axes.imshow(
-        picture.values.T,
+        _shown(picture).T,
+        vmin=0,
+        vmax=1,
         origin="lower",
         extent=(first.low, first.high, second.low, second.high),
         aspect="equal" if equal else "auto",
         interpolation="nearest",
         cmap=cmap,
     )
-    if colorbar:
-        axes.figure.colorbar(image, ax=axes, shrink=shrink)
+    # Beside the image and as high as it is, so that the image stays under its title.
+    width = BAR * (max(1.0, shape) if equal else 1.0)
+    axes.figure.colorbar(image, cax=axes.inset_axes((1 + width, 0, width, 1)))
     return image
+
+
+def _shown(picture: Picture) -> Array:
+    """Return values that matplotlib can compute with."""
+    return np.clip(picture.values, -LARGEST, LARGEST)
 
 
 def update_picture(artist: Any, picture: Picture, limits: tuple[float, float]) -> None:
     """Give a line or image of `draw_picture` other values and limits."""
     low, high = limits
     if picture.values.ndim == 1:
-        artist.set_ydata(picture.values)
+        artist.set_ydata(_shown(picture))
         margin = 0.05 * (high - low)
         artist.axes.set_ylim(low - margin, high + margin)
     else:
-        artist.set_data(picture.values.T)
+        artist.set_data(_shown(picture).T)
         artist.set_clim(low, high)

@@ -270,15 +270,38 @@ def test_the_index_finds_the_rows_that_a_table_selects(
     index.close()
 
 
-def test_a_nested_expression_is_answered_or_refused(store: Path, index: Index) -> None:
-    path = finish(store, n=1)
-    assert index.find(" or ".join(f"n == {number}" for number in range(3000))) == [path]
+def nested(times: int) -> str:
+    text = "x == 1 or y == 'b'"
+    for _ in range(times):
+        text = f"(n >= 1 and not (n == 2 or state == 'failed' or not ({text})))"
+    return text
 
-    text = "n == 1"
-    for _ in range(30):
-        text = f"(n == 1 and (n == 2 or {text}))"
-    with pytest.raises(InvalidInputError, match="too deeply"):
-        index.find(text)
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        " or ".join(f"n == {number}" for number in range(3, 1000)),
+        " or ".join(f"x == {number} and n > 0" for number in range(1, 3000)),
+        f"n in ({', '.join(map(str, range(3, 70_000)))})",
+        nested(5),
+        nested(15),
+        nested(24),
+        "not " + nested(24),
+        f"n == 1 and {nested(24)} and y is None",
+    ],
+    ids=["long", "longer", "values", "deep", "deeper", "deepest", "negated", "within"],
+)
+def test_an_expression_of_any_size_finds_what_a_table_selects(
+    store: Path, index: Index, where: str
+) -> None:
+    rows: list[dict[str, Any]] = [{"n": 1, "x": 1}, {"n": 2, "x": 1}, {"n": 3, "y": "b"}, {"n": 4}]
+    for row in rows:
+        finish(store, **row)
+
+    found = index.table(where).to_dict().get("n", [])
+
+    assert found == index.table().select(where).to_dict()["n"]
+    assert found
 
 
 # SQL

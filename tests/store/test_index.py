@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from helpers import output
-from holdfast import HoldfastWarning, Logbook
+from holdfast import HoldfastWarning, Logbook, _sync
 from holdfast.errors import InvalidInputError
-from holdfast.store._index import Index, _index, _scan
+from holdfast.store._index import Index, _index, _refresh, _scan
 from store_runs import answers, begin, delete, finish, kill, truth
 
 
@@ -163,6 +164,51 @@ def test_an_unchanged_store_is_not_looked_through(
 
 
 @pytest.mark.usefixtures("settled")
+@pytest.mark.usefixtures("settled")
+def test_a_complete_run_with_damaged_metrics_is_not_read_by_each_question(
+    store: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = finish(store, dt=0.1)
+    (path / "artifacts").mkdir(exist_ok=True)
+    (path / "artifacts" / "metrics.json").write_text("{")
+    with pytest.warns(HoldfastWarning, match="metrics"):
+        index.find()
+    monkeypatch.setattr(_refresh, "read_entry", None)  # which would be called
+
+    assert index.find(dt=0.1) == [path]
+
+
+def test_a_result_that_comes_in_after_the_rest_of_a_copy_is_seen(store: Path, index: Index) -> None:
+    path = finish(store, dt=0.1)
+    assert index.find(dt=0.1) == [path]
+
+    (path / "artifacts").mkdir(exist_ok=True)
+    (path / "artifacts" / "result.json").write_text('{"error": 0.5}')
+
+    assert index.find("result.error < 1") == [path]
+
+
+def test_a_table_is_read_again_only_when_something_has_changed(store: Path, index: Index) -> None:
+    begin(store, dt=0.1).mark_complete()
+    index.find()
+    time.sleep(0.1)  # until the stamp of the folder is trusted
+    first = index.table()
+    asked: list[str] = []
+    index._database.run(lambda connection: connection.set_trace_callback(asked.append))
+
+    again = index.table()
+    assert list(again) == list(first)
+    assert not any("reason" in text for text in asked)
+    again[0]["dt"] = "changed by the user"
+    assert index.table().to_dict()["dt"] == [0.1]
+
+    another = Index(store)
+    another.note(finish(store, dt=0.2))
+    another.close()
+    assert index.table().to_dict()["dt"] == [0.1, 0.2]
+    assert index.table("dt > 0.1").to_dict()["dt"] == [0.2]
+
+
 def test_a_noted_run_is_final_at_once(store: Path, index: Index) -> None:
     log = begin(store, dt=0.1)
     index.note(log.path)
@@ -206,6 +252,35 @@ def test_hidden_folders_files_and_symlinks_are_no_runs(store: Path, index: Index
     (store / "file").write_text("x")
 
     assert index.find() == []
+
+
+@pytest.mark.parametrize("what", ["file", "symlink"])
+def test_a_run_folder_that_became_something_else_is_no_run_any_more(
+    store: Path, index: Index, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_index, "CHECKED_AT_MOST", 0)
+    path, other = finish(store, dt=0.1), finish(store, dt=0.2)
+    assert len(index.find()) == 2
+
+    path.rename(tmp_path / "aside")
+    if what == "file":
+        path.write_text("a note")
+    else:
+        path.symlink_to(tmp_path / "aside")
+
+    assert index.find() == [other]
+    assert index.table().to_dict()["dt"] == [0.2]
+
+
+def test_a_named_pipe_keeps_nobody_waiting(store: Path, index: Index) -> None:
+    good, bad = finish(store, dt=0.1), finish(store, dt=0.2)
+    _sync.drain()
+    (bad / "artifacts").mkdir(exist_ok=True)
+    (bad / "artifacts" / "metrics.json").unlink(missing_ok=True)
+    os.mkfifo(bad / "artifacts" / "metrics.json")
+
+    with pytest.warns(HoldfastWarning, match=bad.name):
+        assert index.find() == [good, bad]
 
 
 def test_a_folder_whose_name_is_no_text_hides_nothing(store: Path, index: Index) -> None:
@@ -469,6 +544,25 @@ def test_a_forked_child_opens_the_index_for_itself(store: Path) -> None:
     )
 
     assert printed.split() == ["1", "0", "1"]
+
+
+LEFT_OPEN = """
+import builtins, sys
+from holdfast.store import Store
+builtins.kept = index = Store(sys.argv[1]).index
+assert len(index.find()) == 1
+"""
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit(0)", "del index, builtins.kept"])
+def test_a_program_ends_quietly_with_an_index_open(store: Path, end: str) -> None:
+    finish(store, dt=0.1)
+    program = [sys.executable, "-X", "dev", "-c", LEFT_OPEN + end, str(store)]
+
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+
+    assert done.stderr == ""
+    assert not Path(f"{store}/index.sqlite-wal").exists()  # closed, not left to die
 
 
 def test_a_closed_index_opens_again(store: Path, index: Index) -> None:

@@ -34,6 +34,8 @@ def _truth(node: Node) -> _Truth:
         case Compare("is", left, _):
             value = _value(left)
             return lambda row: value(row) is None
+        case Compare("in", left, Constant(tuple(several))):
+            return _comparison(_among(several), _value(left), _value(Constant(several)))
         case Compare(op, left, right):
             return _comparison(_TESTS[op], _value(left), _value(right))
         case Not(part):
@@ -42,6 +44,19 @@ def _truth(node: Node) -> _Truth:
             return _combination([_truth(part) for part in parts], decisive=op == "or")
     value = _value(node)
     return lambda row: None if (found := value(row)) is None else bool(found)
+
+
+def _among(several: tuple[Any, ...]) -> Callable[[Any, Any], Any]:
+    """Return a test of membership that takes as long for many values as for few."""
+    quick = frozenset(several)
+
+    def test(item: Any, container: tuple[Any, ...]) -> bool:
+        try:
+            return item in quick
+        except TypeError:  # a list has no hash, and may yet be compared
+            return item in container
+
+    return test
 
 
 def _negation(truth: _Truth) -> _Truth:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from holdfast.errors import InvalidInputError
 from holdfast.query._parse import Column, Combine, Compare, Constant, Node, Not
 from holdfast.query._predicate import compared
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     import sqlite3
 
 FUNCTION = "holdfast_test"
-MOST_VALUES = 30_000
-"""How many constants an expression may hold; SQLite takes at most 32,766."""
 
 _LARGEST = 2**63 - 1
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
@@ -110,18 +107,12 @@ def to_sql(
         Estimates how many rows satisfy a condition. Of parts that all have to hold, the rarest is
         then looked up, and the others are asked of what that finds.
 
-    Raises
-    ------
-    InvalidInputError
-        If the expression holds more constants than SQLite takes.
+    Returns
+    -------
+    Sql
+        A condition as large and as deep as the expression; databases have limits for both.
     """
-    sql = _Translation(source, size).holds(node, want=True, lookup=True)
-    if len(sql.arguments) > MOST_VALUES:
-        raise InvalidInputError(
-            f"the expression holds {len(sql.arguments)} names and values, {MOST_VALUES} at most; "
-            "select in steps"
-        )
-    return sql
+    return _Translation(source, size).holds(node, want=True, lookup=True)
 
 
 class _Translation:

@@ -10,6 +10,7 @@ import errno
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -65,6 +66,7 @@ class Database:
         self._guard = ForkGuard()
         self.lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._closing: weakref.finalize[[sqlite3.Connection, ForkGuard], Database] | None = None
         self._path: Path | None = None
         self._inode: int | None = None
         self._damaged: int | None = None
@@ -122,20 +124,17 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; further work opens it again."""
-        connection, self._connection = self._connection, None
-        if connection is not None and self._guard:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError):  # __init__ may have raised
-            self.close()
+        self._connection = None
+        if self._closing is not None:
+            self._closing()
 
     def _current(self) -> sqlite3.Connection:
         if self._connection is not None and self._in_place():
             return self._connection
         self.close()
         self._connection = self._open()
+        # Also at the end of the program, while there still is all that closing takes.
+        self._closing = weakref.finalize(self, _close, self._connection, self._guard)
         return self._connection
 
     def _in_place(self) -> bool:
@@ -216,6 +215,12 @@ class Database:
         elif not moved:
             self._damaged = self._inode
         self.close()
+
+
+def _close(connection: sqlite3.Connection, guard: ForkGuard) -> None:
+    if guard:  # a forked child would let go of the parent's files
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
 
 
 def _check_version(connection: sqlite3.Connection) -> None:

@@ -21,6 +21,7 @@ from holdfast.store._index._scan import (
     IF_CHANGED,
     METRICS_FILE,
     NEVER,
+    RESULT_FILE,
     lies_still,
     signature,
 )
@@ -29,11 +30,18 @@ _ENDED = ("complete", "failed")
 _DAMAGE = (ValueError, OSError)
 """What reading one run may raise: ours, or what YAML says to the 31st of June."""
 
-RESULT_FILE = "artifacts/result.json"
 MOST_TEXT = 200
 """The longest text of a result that the index keeps; what is longer is data, not a value."""
 
-_NO_FOLLOW = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_NO_FOLLOW = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a named pipe must not keep us waiting
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+_PIECE = 1 << 14
 
 
 @dataclass(slots=True)
@@ -116,16 +124,11 @@ def read_entry(
 def _metadata(path: str) -> dict[str, Any]:
     """Read metadata fast; whatever is unusual is left to `LogReader`, which says what is wrong."""
     try:
-        descriptor = os.open(f"{path}/metadata.json", _NO_FOLLOW)
+        content = _content(f"{path}/metadata.json")
+        meta = msgspec.json.decode(content)
     except FileNotFoundError:
         raise
-    except OSError:
-        return LogReader(path).meta
-    with open(descriptor, "rb") as file:
-        content = file.read()
-    try:
-        meta = msgspec.json.decode(content)
-    except (msgspec.MsgspecError, RecursionError):
+    except (OSError, msgspec.MsgspecError, RecursionError):
         return LogReader(path).meta
     usual = isinstance(meta, dict) and b'"$' not in content
     return (
@@ -226,9 +229,25 @@ def _load(path: str, name: str) -> Any:
     if not os.access(file, os.F_OK):
         raise FileNotFoundError
     if name.count("/") > 1 or os.path.islink(os.path.dirname(file)) or os.path.islink(file):
-        file = str(inside(Path(path), name))  # refuses what leads out of the run
-    with open(file, "rb") as opened:
-        return load_json(opened.read(), name)
+        file = os.path.realpath(inside(Path(path), name))  # refuses what leads out of the run
+    content = _content(file)
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.MsgspecError, RecursionError):
+        return load_json(content, name)  # takes NaN, or says what is wrong
+    return load_json(content, name) if b'"$' in content else value
+
+
+def _content(path: str) -> bytes:
+    """Return what a file holds, which is most often little; nothing is waited for."""
+    descriptor = os.open(path, _NO_FOLLOW)
+    try:
+        pieces = [os.read(descriptor, _PIECE)]
+        while len(pieces[-1]) == _PIECE:
+            pieces.append(os.read(descriptor, _PIECE))
+    finally:
+        os.close(descriptor)
+    return b"".join(pieces)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

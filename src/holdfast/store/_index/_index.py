@@ -4,7 +4,7 @@ import contextlib
 import os
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from holdfast.store._index._build import connect, fill_from
 from holdfast.store._index._database import Database
 from holdfast.store._index._place import INDEX
 from holdfast.store._index._refresh import refresh, stale, take_in
-from holdfast.store._index._select import condition, folders_of, table_of
+from holdfast.store._index._select import columns_of, condition, folders_of
 from holdfast.store._index._sql import query_table
 from holdfast.tables import Table
 
@@ -45,6 +45,7 @@ class Index:
         self.directory = Path(directory).absolute()  # os.chdir must not lead elsewhere
         self._database = Database(self.directory)
         self._named: dict[str, str] = {}
+        self._kept: tuple[object, Mapping[str, Sequence[Any]]] | None = None
 
     @property
     def sqlite_file(self) -> Path:
@@ -103,6 +104,7 @@ class Index:
 
     def close(self) -> None:
         """Let go of the file; further questions open it again."""
+        self._kept = None
         self._database.close()
 
     # Questions
@@ -152,7 +154,7 @@ class Index:
             chosen, _ = condition(connection, where, filters)
             if self._brought_up(connection, folders_of_few(connection, chosen)):
                 chosen, _ = condition(connection, where, filters)
-            return table_of(connection, chosen, str(self.directory), self.directory.name)
+            return Table.of_columns(self._columns(connection, chosen), self.directory.name)
 
         return self._asked(answer, warn=True)
 
@@ -214,6 +216,16 @@ class Index:
         warn_of(new, stacklevel=4)
         return found
 
+    def _columns(self, connection: sqlite3.Connection, chosen: Sql) -> Mapping[str, Sequence[Any]]:
+        """Return the columns of a table, those of the last one if nothing has changed since."""
+        # Asked before the rows are read: a change in between shows the next time.
+        (others,) = connection.execute("PRAGMA data_version").fetchone()
+        version = (connection, connection.total_changes, others, chosen)
+        kept = self._kept
+        if kept is None or kept[0] != version:
+            kept = self._kept = version, columns_of(connection, chosen, str(self.directory))
+        return kept[1]
+
     def _brought_up(self, connection: sqlite3.Connection, found: list[tuple[str, str]]) -> bool:
         """Read the runs of a small answer whose files have changed; tell whether there are any."""
         if len(found) > CHECKED_AT_MOST:
@@ -247,7 +259,7 @@ def table_of_paths(paths: Iterable[Path], where: str) -> Table:
         fill_from(connection, paths)
         chosen, _ = condition(connection, where, {})
         warn_of(problems_of(connection), stacklevel=3)
-        return table_of(connection, chosen, "", "runs")
+        return Table.of_columns(columns_of(connection, chosen, ""), "runs")
 
 
 def warn_of(problems: Mapping[str, str], stacklevel: int) -> None:

@@ -1,6 +1,5 @@
 """Bringing the index up to what is on disk, by looking at as little of it as can be relied on."""
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,16 +11,26 @@ from holdfast.query import encoded
 from holdfast.store._index._build import remember
 from holdfast.store._index._entry import Entry, read_entry
 from holdfast.store._index._rows import forget, put
-from holdfast.store._index._scan import ALWAYS, folders, lies_still, signature, stamp
+from holdfast.store._index._scan import (
+    ALWAYS,
+    NEVER,
+    folders,
+    is_folder,
+    lies_still,
+    signature,
+    stamp,
+)
 
 _CHUNK = 500
 """How many folders are read before what was read is written, which keeps others waiting."""
 
 _SEEN = "SELECT folder, inode, signature FROM seen"
 _TO_LOOK_AT = (
-    "SELECT seen.folder, seen.inode, seen.signature, seen.look, runs.state "
+    "SELECT seen.folder, seen.inode, seen.signature, seen.look, runs.state, runs.problem "
     "FROM seen LEFT JOIN runs ON runs.folder = seen.folder WHERE seen.look > 0"
 )
+
+_SETTLE = f"UPDATE seen SET look = {NEVER} WHERE folder = ? AND signature = ?"  # noqa: S608 - ours
 
 
 def refresh(connection: sqlite3.Connection, directory: Path, *, full: bool = False) -> None:
@@ -48,7 +57,7 @@ def refresh(connection: sqlite3.Connection, directory: Path, *, full: bool = Fal
         take_in(connection, directory, _changed(connection, directory))
         with writing(connection):
             remember(connection, directory, text if trusted else "")
-    take_in(connection, directory, _due(connection, directory))
+    _look_again(connection, directory)
 
 
 def _take_in_folders(connection: sqlite3.Connection, directory: Path) -> None:
@@ -60,7 +69,7 @@ def _take_in_folders(connection: sqlite3.Connection, directory: Path) -> None:
     if gone:
         with writing(connection):
             for folder in gone:
-                if not os.path.lexists(directory / folder):  # it may have come back meanwhile
+                if not is_folder(f"{directory}/{folder}"):  # it may have come back meanwhile
                     forget(connection, folder)
     take_in(connection, directory, sorted(there.items() - known.items()))
 
@@ -103,16 +112,24 @@ def stale(directory: Path, found: Iterable[tuple[str, str]]) -> list[str]:
     return [folder for folder, known in found if signature(f"{directory}/{folder}") != known]
 
 
-def _due(connection: sqlite3.Connection, directory: Path) -> Iterator[tuple[str, int | None]]:
-    """Yield, of the folders that have to be looked at, those of which something else is known."""
-    for folder, inode, known, look, state in connection.execute(_TO_LOOK_AT).fetchall():
+def _look_again(connection: sqlite3.Connection, directory: Path) -> None:
+    """Read those of the folders that may change which have, and let go of those that will not."""
+    changed, still = [], []
+    for folder, inode, known, look, state, problem in connection.execute(_TO_LOOK_AT).fetchall():
         path = f"{directory}/{folder}"
-        if (
-            signature(path) != known
-            or (state == "complete" and lies_still(path))
-            or (look == ALWAYS and _differs(read_entry(directory, folder, inode), look, state))
+        if signature(path) != known or (
+            look == ALWAYS and _differs(read_entry(directory, folder, inode), look, state)
         ):
-            yield folder, inode
+            changed.append((folder, inode))
+        elif state == "complete" and problem is None and lies_still(path):
+            still.append((folder, known))
+    take_in(connection, directory, changed)
+    while still:
+        with writing(connection):
+            connection.executemany(
+                _SETTLE, [(f, s) for f, s in still[:_CHUNK] if signature(f"{directory}/{f}") == s]
+            )
+        del still[:_CHUNK]
 
 
 def _differs(entry: Entry, look: int, state: str) -> bool:

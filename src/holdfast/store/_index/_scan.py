@@ -1,12 +1,14 @@
 """What is on disk: the folders of a store, and signs that something in them has changed."""
 
 import os
+import stat
 import time
 from pathlib import Path
 
 from holdfast._filesystem import filesystem
 
 METRICS_FILE = "artifacts/metrics.json"
+RESULT_FILE = "artifacts/result.json"
 
 NEVER, IF_CHANGED, ALWAYS = 0, 1, 2
 """When a folder is looked at again: never (a complete run), when its files have changed (an ended
@@ -72,20 +74,28 @@ def signature(run: str) -> str | None:
     time of the last change of the inode tells an edit that put the other time back.
     """
     metadata = _sign(f"{run}/metadata.json")
-    if metadata is None:
+    if not metadata:
         return None
-    params = _sign(f"{run}/params.yaml") or _sign(f"{run}/params.json") or ""
-    return f"{metadata} {params} {_sign(f'{run}/{METRICS_FILE}') or ''}"
+    params = _sign(f"{run}/params.yaml") or _sign(f"{run}/params.json")
+    return f"{metadata} {params} {_sign(f'{run}/{METRICS_FILE}')} {_sign(f'{run}/{RESULT_FILE}')}"
 
 
-def _sign(path: str) -> str | None:
+def _sign(path: str) -> str:
     if not os.access(path, os.F_OK):  # cheaper than an exception, and most of these are missing
-        return None
+        return ""
     try:
         found = os.stat(path)
     except OSError:
-        return None
+        return ""
     return f"{found.st_ino:x}.{found.st_mtime_ns:x}.{found.st_ctime_ns:x}.{found.st_size:x}"
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is a folder, and no symlink to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def lies_still(run: str) -> bool:

@@ -1,5 +1,6 @@
 """Answers of the index: which folders satisfy a question, and the table of their runs."""
 
+import json
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -8,13 +9,21 @@ import msgspec
 
 from holdfast._plain import from_plain
 from holdfast.errors import InvalidInputError
-from holdfast.query import Column, Node, Sql, check_columns, columns, decoded, to_sql
+from holdfast.query import Column, Node, Sql, check_columns, columns, decoded, predicate, to_sql
 from holdfast.store._index._entry import flat
 from holdfast.store._index._filters import OURS, Columns, question
-from holdfast.tables import Table
 
 _SAMPLE = 200
 """How many rows are counted to see how rare something is."""
+
+_FLAT = 20
+"""Conditions with fewer parentheses than this are no deeper than any SQLite takes."""
+
+_MOST_PARTS = 2000
+"""How many columns (as often as named) SQLite plans for; its time grows with their square."""
+
+_AROUND = 1000
+"""What a query may add to a condition: characters and arguments."""
 
 _BEFORE = ("run_id", "task", "state")
 _FIXED = {
@@ -62,16 +71,59 @@ def condition(
 
 def _translated(connection: sqlite3.Connection, node: Node, found: Columns) -> Sql:
     def size(part: Sql) -> int:
+        if not _fits(connection, part):
+            return _SAMPLE
         # A list to look up in is made whole before the first row; asked by itself, it stops early.
         alone = part.text.startswith("runs.id IN (")
         rows = part.text.removeprefix("runs.id IN ") if alone else f"runs WHERE {part.text}"
         query = f"SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT {_SAMPLE})"  # noqa: S608 - from to_sql
         return int(connection.execute(query, part.arguments).fetchone()[0])
 
+    if sum(1 for _ in columns(node)) <= _MOST_PARTS:
+        sql = to_sql(node, found.source, size)
+        if _fits(connection, sql):
+            return sql
+    return _tried(connection, node, found)
+
+
+def _fits(connection: sqlite3.Connection, sql: Sql) -> bool:
+    """Whether SQLite takes a condition, whose size and depth it limits."""
+    longest = connection.getlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH) - _AROUND
+    most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) - _AROUND
+    if len(sql.text) > longest or len(sql.arguments) > most:
+        return False
+    if sql.text.count("(") < _FLAT:
+        return True
     try:
-        return to_sql(node, found.source, size)
+        connection.execute(f"EXPLAIN SELECT 1 FROM runs WHERE (({sql.text}))", sql.arguments)  # noqa: S608
     except sqlite3.OperationalError as error:
-        raise _too_deep(error) from None
+        if "overflow" not in str(error) and "too large" not in str(error):
+            raise
+        return False
+    return True
+
+
+def _tried(connection: sqlite3.Connection, node: Node, found: Columns) -> Sql:
+    """Ask the predicate of each run, and return a condition that names those it takes.
+
+    Raises
+    ------
+    InvalidInputError
+        If the expression asks for more columns than SQLite gives at once.
+    """
+    names = sorted(set(columns(node)))
+    if len(names) >= connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN):
+        raise InvalidInputError(f"the expression asks for {len(names)} columns; select in steps")
+    places = [found.source(name).scalar for name in names]
+    shown = ", ".join(["runs.id", *(place.text for place in places)])
+    arguments = [value for place in places for value in place.arguments]
+    holds = predicate(node)
+    taken = [
+        run
+        for run, *values in connection.execute(f"SELECT {shown} FROM runs", arguments)  # noqa: S608
+        if holds(dict(zip(names, map(decoded, values), strict=True)))
+    ]
+    return Sql("runs.id IN (SELECT value FROM json_each(?))", (json.dumps(taken),))
 
 
 def folders_of(
@@ -80,13 +132,15 @@ def folders_of(
     """Return folders and their signatures, by time of start, all or the first few."""
     readable = "" if unreadable else "AND runs.state <> 'unreadable'"
     query = f"{_FOLDERS} WHERE {chosen.text} {readable} ORDER BY timestamp, runs.folder LIMIT ?"
-    return _rows(connection, query, (*chosen.arguments, most))
+    return connection.execute(query, (*chosen.arguments, most)).fetchall()
 
 
-def table_of(connection: sqlite3.Connection, chosen: Sql, directory: str, title: str) -> Table:
+def columns_of(
+    connection: sqlite3.Connection, chosen: Sql, directory: str
+) -> dict[str, Sequence[Any]]:
     """Return the table of the chosen runs: ours, parameters, metrics, and where each run is."""
     query = f"SELECT {_SHOWN} FROM runs WHERE {chosen.text} ORDER BY timestamp, folder"  # noqa: S608
-    found = _rows(connection, query, chosen.arguments)
+    found = connection.execute(query, chosen.arguments).fetchall()
     ours = dict(
         zip(_FIXED, zip(*found, strict=True) if found else ((),) * len(_FIXED), strict=True)
     )
@@ -98,8 +152,7 @@ def table_of(connection: sqlite3.Connection, chosen: Sql, directory: str, title:
     columns: dict[str, Sequence[Any]] = {name: ours.pop(name) for name in _BEFORE}
     columns |= _by_column("params.", params, OURS | {"directory"})
     columns |= _by_column("metrics.", metrics, OURS | {"directory"} | columns.keys())
-    columns |= ours
-    return Table.of_columns(columns, title)
+    return columns | ours
 
 
 def _by_column(
@@ -130,19 +183,3 @@ def _unpacked(texts: Sequence[str]) -> list[dict[str, Any]]:
     if "[" in together[1:] or together.count("{") > len(texts):
         found = [dict(flat(values)) for values in found]
     return found
-
-
-def _rows(connection: sqlite3.Connection, query: str, arguments: Sequence[Any]) -> list[Any]:
-    try:
-        return connection.execute(query, arguments).fetchall()
-    except sqlite3.OperationalError as error:
-        raise _too_deep(error) from None
-
-
-def _too_deep(error: sqlite3.OperationalError) -> Exception:
-    """Return what to raise: SQLite reads conditions to some depth only."""
-    if "stack overflow" in str(error) or "too large" in str(error):
-        return InvalidInputError(
-            "the expression is nested too deeply for the database; write fewer parentheses"
-        )
-    return error

@@ -15,7 +15,7 @@ import pytest
 from helpers import contents
 from holdfast import Experiment, Logbook
 from holdfast.cli import main
-from holdfast.store import Claim, Store
+from holdfast.store import Store
 from store_runs import begin, finish, kill
 
 Answer = tuple[int, str, str]
@@ -267,7 +267,8 @@ def test_gc_removes_claims_of_dead_processes_and_no_others(holdfast: Command, st
     taken = []
     for identity in (dead, alive):
         with claims.locked(identity):
-            taken.append(claims.take(identity))
+            taken.append(claims.claim(identity))
+            assert claims.take(taken[-1]) is None
     file = claims.folder / dead / "1"
     told = json.loads(file.read_bytes())
     told["owner"]["process_start"] = 1
@@ -280,7 +281,6 @@ def test_gc_removes_claims_of_dead_processes_and_no_others(holdfast: Command, st
     assert not (claims.folder / dead).exists()
     assert (claims.folder / alive).exists()
     for claim in taken:
-        assert isinstance(claim, Claim)
         claim.let_go()
 
 

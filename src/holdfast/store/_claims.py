@@ -44,27 +44,46 @@ class Holder:
         return f"process {self.process.pid} on {self.process.host}"
 
 
+_in_use: set[str] = set()
+"""The nonces of the claims that this process works under. One that an interrupt made it leave is
+not among them, and counts as that of a dead process."""
+
+
 class Claim:
-    """The right of this process to launch a run, until it is released or somebody takes over.
+    """The right to launch a run, once it is taken, until it is released or somebody takes over.
+
+    It is made before it is taken, so that who takes it can be ready for an interrupt by then.
 
     Parameters
     ----------
-    path : Path
-        The claim's file.
-    nonce : str
-        What tells it from a claim of the same number.
+    folder : Path
+        The folder of the run's claims.
     """
 
-    def __init__(self, path: Path, nonce: str) -> None:
-        self.path, self._nonce = path, nonce
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "0"  # which none is called that is taken
+        self._nonce = secrets.token_hex(16)
         self._guard = ForkGuard()
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = -1
+
+    def take(self, number: int, durability: Durability) -> bool:
+        """Take the claim of this number; return whether it was to be had."""
+        self.path = self.path.with_name(str(number))
+        content = dump_json({"nonce": self._nonce, "owner": this_process().to_dict()}, indent=0)
+        _in_use.add(self._nonce)
+        try:
+            create_bytes(self.path, content, durability)
+        except AlreadyExistsError:  # no lock here, or NFS told its own winner so
+            if not self._is_own():
+                return False
+        self._descriptor = os.open(self.path, os.O_RDONLY)
         heartbeat(self._beat)
+        return True
 
     @property
     def is_ours(self) -> bool:
-        """Whether this is the process that made the claim, not a forked child."""
-        return bool(self._guard)
+        """Whether this process has taken the claim and not let go of it; no forked child has."""
+        return bool(self._guard) and self._nonce in _in_use
 
     @property
     def is_first(self) -> bool:
@@ -101,6 +120,7 @@ class Claim:
 
     def let_go(self) -> None:
         """Stop beating, and leave the rest as it is."""
+        _in_use.discard(self._nonce)
         stop_heartbeat(self._beat)
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
@@ -139,35 +159,32 @@ class Claims:
         lock = FileLock(path, timeout=LOCK_TIMEOUT)
         try:
             lock.acquire()
+            yield
         except Timeout:
             raise LockedError(
                 f"{path} is held by another process, which does not go on (stopped?); continue or "
                 "end that process"
             ) from None
-        try:
-            yield
         finally:
-            lock.release()
+            lock.release()  # also if an interrupt came before `acquire` returned
 
-    def take(self, identity: str) -> Claim | Holder:
-        """Claim a run, or tell who has it; called under the lock.
+    def claim(self, identity: str) -> Claim:
+        """Return a claim of a run that is not taken yet."""
+        return Claim(self.folder / identity)
+
+    def take(self, claim: Claim) -> Holder | None:
+        """Take a claim, or tell who has the run; called under the lock.
 
         A claim whose process is dead is taken over.
         """
-        holder = self.holder(identity)
+        folder = claim.path.parent
+        holder = self.holder(folder.name)
         if holder is not None:
             return holder
-        folder = self.folder / identity
-        number = (_numbers(folder) or [0])[-1] + 1
-        nonce = secrets.token_hex(16)
-        content = dump_json({"nonce": nonce, "owner": this_process().to_dict()}, indent=0)
-        path = folder / str(number)
-        try:
-            create_bytes(path, content, self._durability)
-        except AlreadyExistsError:  # no lock here, or NFS told its own winner so
-            if _read(path).get("nonce") != nonce:
-                return self.holder(identity) or Holder(None)
-        return Claim(path, nonce)
+        if claim.take((_numbers(folder) or [0])[-1] + 1, self._durability):
+            return None
+        claim.let_go()
+        return self.holder(folder.name) or Holder(None)
 
     def holder(self, identity: str) -> Holder | None:
         """Return who has a run; None if nobody has who lives."""
@@ -175,7 +192,10 @@ class Claims:
         for number in reversed(_numbers(folder)):
             path = folder / str(number)
             with contextlib.suppress(FileNotFoundError):  # released between two looks
-                owner = Identity.from_dict(_read(path).get("owner") or {})
+                told = _read(path)
+                owner = Identity.from_dict(told.get("owner") or {})
+                if owner == this_process() and told.get("nonce") not in _in_use:
+                    return None
                 return Holder(owner) if _lives(owner, path) else None
         return None
 

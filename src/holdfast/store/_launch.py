@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future, as_completed
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from holdfast._plain import from_plain
 from holdfast._process import is_alive, this_process
@@ -29,14 +29,14 @@ FIRST_LOOK, LAST_LOOK = 0.01, 1.0
 _launching: "ContextVar[frozenset[Path]]" = ContextVar("holdfast_launching", default=frozenset())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Launch:
-    """A run that this process has begun and has to finish."""
+    """A run that this process claims, begins, and has to finish then."""
 
     run: Run
-    log: Logbook
     claim: Claim
-    seed: int
+    log: Logbook | None = None
+    seed: int = 0
 
 
 def launch(
@@ -123,15 +123,10 @@ def launch_run(run: Run, if_claimed: IfClaimed, timeout: float | None) -> None:
     until = None if timeout is None else time.monotonic() + timeout
     pause, waited = FIRST_LOOK, False
     while True:
-        begun = store.claims.holder(run.id) or _begun(run, waited=waited)
-        if begun is None:
+        holder = store.claims.holder(run.id) or _made(run, waited=waited)
+        if holder is None or if_claimed == "skip":
             return
-        if isinstance(begun, Launch):
-            _work(begun)
-            return
-        if if_claimed == "skip":
-            return
-        _refuse_waiting(run, begun, if_claimed, until)
+        _refuse_waiting(run, holder, if_claimed, until)
         waited = True
         time.sleep(pause)
         pause = min(pause * 1.5, LAST_LOOK)
@@ -146,65 +141,75 @@ def _refuse_waiting(run: Run, holder: Holder, if_claimed: IfClaimed, until: floa
         )
 
 
+def _made(run: Run, *, waited: bool) -> Holder | None:
+    """Claim, begin, make and finish a run, if that is left to do; tell who else has it."""
+    launch = Launch(run, run.store.claims.claim(run.id))
+    try:
+        holder = _begin(launch, waited=waited)
+        if launch.log is not None:
+            _work(launch, launch.log)
+    except BaseException as error:
+        if launch.claim.is_ours:
+            _fail(launch, error)
+        raise
+    finally:
+        launch.claim.let_go()
+    return holder
+
+
 # Beginning
 
 
-def _begun(run: Run, *, waited: bool) -> Launch | Holder | None:
-    """Claim and begin a run; tell who else has it; None if nothing is to be done."""
-    claims = run.store.claims
+def _begin(launch: Launch, *, waited: bool) -> Holder | None:
+    """Claim and begin a run, unless it is complete; tell who else has it."""
+    run, claim, claims = launch.run, launch.claim, launch.run.store.claims
     with claims.locked(run.id):
-        claim = claims.take(run.id)
-        if isinstance(claim, Holder):
-            return claim
-        try:
-            begun = _begin(run, claim, waited=waited)
-        except BaseException:
+        holder = claims.take(claim)
+        if holder is not None:
+            return holder
+        path = run.store.locate(run.name)
+        state, meta = (None, {}) if path is None else _settled(path)
+        if state in ("complete", "running"):
             claim.release()
-            raise
-        if not isinstance(begun, Launch):
-            claim.release()
-            return begun
-    run.store.note(begun.log.path)
-    return begun
+            return None if state == "complete" else Holder(writer_of(meta))
+        if state == "failed" and waited and claim.is_first:
+            reason = meta.get("failure_reason", "no reason given")
+            raise StateError(
+                f"{run!r} failed in the process that was waited for ({reason}); launch it again "
+                "to retry"
+            )
+        _open(launch, path, state)
+    run.store.note(run.directory)
+    return None
 
 
-def _begin(run: Run, claim: Claim, *, waited: bool) -> Launch | Holder | None:
-    path = run.store.locate(run.name)
-    how, told = "new", {}
+def _settled(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the state and the metadata of a run; it is failed if this process has left it."""
+    meta = LogReader(path).meta
+    state = state_of(path, meta)
+    if state == "running" and writer_of(meta) == this_process():
+        # It has let go of the claim, so it works on the run no more.
+        fail_run(path, "its end could not be recorded")
+        return "failed", LogReader(path).meta
+    return state, meta
+
+
+def _open(launch: Launch, path: Path | None, state: str | None) -> None:
+    run, earlier = launch.run, dict[str, Any]()
+    how: Literal["new", "retry", "resume"] = "new"
     if path is not None:
         reader = LogReader(path)
-        meta = reader.meta
-        state = state_of(path, meta)
-        if state == "complete":
-            return None
-        if state == "running":
-            if writer_of(meta) != this_process():
-                return Holder(writer_of(meta))
-            # This process has let go of the claim, so it works on the run no more.
-            fail_run(path, "its end could not be recorded")
-            state = "failed"
-        if state == "failed" and waited and claim.is_first:
-            raise StateError(
-                f"{run!r} failed in the process that was waited for "
-                f"({meta.get('failure_reason', 'no reason given')}); launch it again to retry"
-            )
-        told = told_task(reader)
-        writer = writer_of(meta)
+        earlier, writer = told_task(reader), writer_of(reader.meta)
         # Whoever cannot be seen may still have the run's files open.
         dead = writer is not None and is_alive(writer) is False
         how = "resume" if state == "interrupted" and dead and run.task.resume else "retry"
-    return _opened(run, claim, how, told)
-
-
-def _opened(run: Run, claim: Claim, how: Any, earlier: dict[str, Any]) -> Launch:
-    drawn = earlier.get("drawn_seed") if how == "resume" else None
+    drawn: Any = earlier.get("drawn_seed") if how == "resume" else None
     if run.seed is None and drawn is None:
         drawn = draw()
-    task, told = run.task, _told(run, earlier) | {"drawn_seed": drawn}
-    remember(run.store.schemas, task)
-    path = run.store.place(run.name)
-    log = open_run(path, how, params=run.params, fields={"task": told})
-    return Launch(run, log, claim, drawn if run.seed is None else run.seed)  # type: ignore[arg-type]  # one of the two is there
+    launch.seed = drawn if run.seed is None else run.seed
+    told = _told(run, earlier) | {"drawn_seed": drawn}
+    remember(run.store.schemas, run.task)
+    launch.log = open_run(run.store.place(run.name), how, params=run.params, fields={"task": told})
 
 
 def _told(run: Run, earlier: dict[str, Any]) -> dict[str, Any]:
@@ -229,46 +234,54 @@ def _told(run: Run, earlier: dict[str, Any]) -> dict[str, Any]:
 # Working and finishing
 
 
-def _work(begun: Launch) -> None:
-    run, log = begun.run, begun.log
+def _work(launch: Launch, log: Logbook) -> None:
+    run = launch.run
     outer = _launching.set(_launching.get() | {log.path})
     try:
         run.write_pending(log.path)
-        with captured(log.path / "artifacts" / OUTPUT, Durability()), seeded(begun.seed):
+        with captured(log.path / "artifacts" / OUTPUT, Durability()), seeded(launch.seed):
             value = run.call(log)
-        _finish(begun, value)
-    except BaseException as error:
-        if begun.claim.is_ours:
-            _fail(begun, error)
-        raise
     finally:
         _launching.reset(outer)
+    _finish(launch, log, value)
     run.store.note(log.path)
 
 
-def _finish(begun: Launch, value: Any) -> None:
-    if not begun.claim.is_ours:
+def _finish(launch: Launch, log: Logbook, value: Any) -> None:
+    run, claim = launch.run, launch.claim
+    if not claim.is_ours:
         raise StateError(
-            f"a forked child returned from the task of {begun.run!r}, which its parent finishes; "
-            "end such a child by os._exit() within the task"
+            f"a forked child returned from the task of {run!r}, which its parent finishes; end "
+            "such a child by os._exit() within the task"
         )
-    with begun.run.store.claims.locked(begun.run.id):
-        begun.claim.check()
-        save_result(begun.log, value, pickled=begun.run.task.pickle)
-        begun.log.mark_complete()
-        begun.claim.release()
+    with run.store.claims.locked(run.id):
+        claim.check()
+        save_result(log, value, pickled=run.task.pickle)
+        log.mark_complete()
+        claim.release()
 
 
-def _fail(begun: Launch, error: BaseException) -> None:
+def _fail(launch: Launch, error: BaseException) -> None:
     """Mark a run failed, unless it is somebody else's by now."""
+    run, claim = launch.run, launch.claim
     try:
-        with begun.run.store.claims.locked(begun.run.id):
-            if begun.claim.holds():
-                begun.log.__exit__(type(error), error, error.__traceback__)
-            abandon_run(begun.log)
-            begun.claim.release()
+        with run.store.claims.locked(run.id):
+            if claim.holds():
+                _mark_failed(launch, error)
+            claim.release()
     except (HoldfastError, OSError) as second:
-        begun.claim.let_go()
-        error.add_note(f"While the end of {begun.run!r} was being recorded: {second}")
-    begun.run.store.note(begun.log.path)
-    error.add_note(f"in {begun.run!r}, {begun.log.path}")
+        error.add_note(f"While the end of {run!r} was being recorded: {second}")
+    if launch.log is not None:
+        run.store.note(launch.log.path)
+        error.add_note(f"in {run!r}, {launch.log.path}")
+
+
+def _mark_failed(launch: Launch, error: BaseException) -> None:
+    log, path = launch.log, launch.run.store.locate(launch.run.name)
+    if log is None:  # an interrupt came before the logbook of the run did
+        if path is not None:
+            _settled(path)
+    elif isinstance(error, Exception) or log.status != "complete":
+        log.__exit__(type(error), error, error.__traceback__)
+    if log is not None:
+        abandon_run(log)

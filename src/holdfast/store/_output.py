@@ -9,7 +9,7 @@ import io
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -78,27 +78,30 @@ class _Capture:
         with self._lock:
             self._active.append(file)
             if len(self._active) == 1:
-                self._put_back = [self._install("stdout"), self._install("stderr")]
+                self._put_back = []
+                self._install("stdout")
+                self._install("stderr")
 
     def end(self, file: AppendedFile) -> None:
         with self._lock:
-            self._active.remove(file)
+            if file in self._active:
+                self._active.remove(file)
             if not self._active:
                 for put_back in self._put_back:
                     put_back()
 
-    def _install(self, name: str) -> Callable[[], None]:
+    def _install(self, name: str) -> None:
         before = getattr(sys, name)
         if before is None:  # a program without a terminal, on Windows
-            return lambda: None
+            return
         tee = cast("TextIO", _Tee(before, self._active))
-        setattr(sys, name, tee)
 
         def put_back() -> None:
             if getattr(sys, name) is tee:  # else the task has put its own there
                 setattr(sys, name, before)
 
-        return put_back
+        self._put_back.append(put_back)  # first, since an interrupt may come between the two
+        setattr(sys, name, tee)
 
 
 _capture = _Capture()
@@ -109,13 +112,14 @@ def captured(path: Path, durability: Durability) -> Iterator[None]:
     """Append what is printed in the block to a file, which is made by the first print."""
     make_folder(path.parent, durability)
     file = AppendedFile(path)
-    token = _sink.set(file)
-    _capture.begin(file)
-    try:
+    before = _sink.get()
+    with ExitStack() as stack:
+        for _ in range(2):  # an interrupt may come within the first end
+            stack.callback(file.close)
+            stack.callback(_sink.set, before)
+            stack.callback(_capture.end, file)
+        _sink.set(file)
+        _capture.begin(file)
         yield
-    finally:
-        _capture.end(file)
-        _sink.reset(token)
-        file.close()
-        if path.exists():
-            durability.changed(path)
+    if path.exists():
+        durability.changed(path)

@@ -1,0 +1,72 @@
+"""Ctrl-C at any line of a launch: the run says what it is, and the same line launches it again."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import pytest
+
+import holdfast
+import store_work as work
+from holdfast import Store, get
+
+SOURCE = str(Path(holdfast.__file__).parent)
+
+
+def test_ctrl_c_at_any_line_of_a_launch_leaves_a_run_that_can_be_launched(
+    request: pytest.FixtureRequest,
+) -> None:
+    every = 3 if request.config.getoption("--campaign") else 61
+    lines = Interrupt(0)
+    with lines:
+        get(work.prints, word="whole").launch()
+    at, ended = 1, Counter[str]()
+    while at < lines.seen:
+        run = get(work.prints, word=str(at))
+        stdout = sys.stdout
+        try:
+            with Interrupt(at) as interrupt:
+                run.launch()
+        except KeyboardInterrupt:
+            pass
+        assert sys.stdout is stdout, interrupt.place
+        ended[run.reader.state if run.is_started() else "not begun"] += 1
+        assert run.launch(timeout=0.0).is_finished(), interrupt.place
+        assert run.output() == f"{at}\nto the other stream\n", interrupt.place
+        at += every
+    assert ended.keys() == {"not begun", "failed", "complete"}
+    assert Store("storage").claims.identities() == []
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt at the n-th line that Holdfast executes in a block."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.seen, self.place = at, 0, ""
+
+    def __enter__(self) -> Self:
+        self.before = sys.gettrace()
+        sys.settrace(self.trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self.before)
+
+    def trace(self, frame: FrameType, event: str, _: object) -> Any:
+        if not frame.f_code.co_filename.startswith(SOURCE):
+            return None
+        self.seen += event == "line"
+        if event == "line" and self.seen >= self.at > 0 and not finalising(frame):
+            self.place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            sys.settrace(self.before)
+            raise KeyboardInterrupt
+        return self.trace
+
+
+def finalising(frame: FrameType | None) -> bool:
+    """Whether a `__del__` is running, of which Python reports exceptions and goes on."""
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from holdfast import get
 from holdfast._plain import from_plain
 from holdfast.canonical import canonical, canonical_text, cast, identity
 from holdfast.errors import InvalidInputError
@@ -218,6 +219,25 @@ def test_a_pydantic_model_casts_by_its_own_rules() -> None:
 def test_nan_is_refused_wherever_it_is(value: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"simulate: dt.* is NaN"):
         canonical(value, "simulate: dt")
+
+
+RING: list[Any] = []
+RING.append({"ring": RING})
+
+
+def test_what_contains_itself_is_refused() -> None:
+    wrongs: list[Any] = [RING, {"x": RING}]
+    for wrong in wrongs:
+        with pytest.raises(InvalidInputError, match="does it contain itself"):
+            canonical(wrong, "x")
+    deep: Any = {}
+    deep["deep"] = deep
+    with pytest.raises(InvalidInputError, match="does it contain itself"):
+        get(free, [{"x": deep}, {"x": deep}])
+
+
+def free(x: Any = None) -> Any:
+    return x
 
 
 @pytest.mark.parametrize("value", [{1: 2}, [{"a": {None: 1}}], {("a",): 1}])

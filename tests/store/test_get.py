@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +91,8 @@ def test_get_works_on_a_read_only_disk(read_only_disk: Path) -> None:
         ({"y": 1}, "store_work.square has no parameter 'y'; it has x"),
         ({"x": "2"}, "store_work.square: x must be float, not '2' (str)"),
         ({"x": float("nan")}, "store_work.square: x is NaN"),
-        ({1: 2}, "the name of a parameter must be text, not 1"),
-        ({"x..y": 2}, "the name of a parameter must be text"),
+        ({1: 2}, "a parameter is named by text, with dots between names, not by 1"),
+        ({"x..y": 2}, "a parameter is named by text"),
         (3, "given as a dictionary, a dataclass, or a list of these, not as int: 3"),
         (["~fast"], "store_work.square has no version 'fast'; it has nothing"),
         (["fast"], "'fast' is no version"),
@@ -155,12 +155,19 @@ def test_a_parameter_named_like_an_argument_of_get_goes_into_the_dictionary() ->
         {"seed": True},
         {"seed": 1.5},
         {"replicate": -1},
+        {"replicate": 1.0},
         {"replicate": True},
     ],
 )
 def test_seeds_and_replicates_are_whole_numbers(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match="whole number from 0"):
         get(work.square, **options)
+
+
+def test_numbers_of_numpy_are_seeds_and_replicates_too() -> None:
+    three: Any = np.int64(3)
+    assert get(work.square, seed=three) == get(work.square, seed=3)
+    assert get(work.square, replicate=three) == get(work.square, replicate=3)
 
 
 def test_a_function_that_takes_any_parameters_is_found_by_those_it_got() -> None:
@@ -320,6 +327,10 @@ def test_functions_without_a_name_to_be_found_by_are_refused() -> None:
     [
         ("def f(*args): ...", "takes *args"),
         ("def f(x=object()): ...", "plain form"),
+        ("async def f(): ...", "when it is awaited"),
+        ("def f():\n    yield 1", "or iterated over"),
+        ("class f:\n    async def __call__(self): ...", "when it is awaited"),
+        ("import functools\nf = functools.partial(print, 1)", "write a function that calls it"),
         ("def f(x: float = float('nan')): ...", "the default of x is NaN"),
         ("def f(x: 'Unknown' = 1): ...", "annotations of f cannot be read"),
         ("class f:\n    x: int = 1", "has no __call__"),
@@ -412,6 +423,29 @@ def test_a_directory_whose_metadata_are_gone_is_not_taken_for_no_run() -> None:
     (run.directory / "metadata.json").unlink()
     with pytest.raises(FormatError, match="has lost its metadata"):
         get(work.square, x=1)
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nothing")])
+def test_what_is_no_folder_is_not_taken_for_no_run(make: Callable[[Path], object]) -> None:
+    run = get(work.square, x=4)
+    run.directory.parent.mkdir()
+    make(run.directory)
+    with pytest.raises(FormatError, match="is no run"):
+        run.launch()
+
+
+def test_a_run_that_comes_while_it_is_looked_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, real = get(work.square, x=4), os.path.lexists
+
+    def looked(path: Any) -> bool:
+        with monkeypatch.context() as within:
+            within.setattr(os.path, "lexists", real)
+            if Path(path) == run.directory:
+                get(work.square, x=4).launch()
+        return real(path)
+
+    monkeypatch.setattr(os.path, "lexists", looked)
+    assert run.is_finished()
 
 
 def test_a_run_that_was_renamed_or_edited_is_not_taken_for_another() -> None:

@@ -19,6 +19,8 @@ from holdfast.errors import FormatError, InvalidInputError, MissingFileError
 from holdfast.store import Task, _task
 
 VALUE: list[Any] = [None]
+RING: list[Any] = []
+RING.append(RING)
 
 
 @task(name="returns")
@@ -104,6 +106,8 @@ def test_what_json_holds_otherwise_comes_back_plain() -> None:
         ({"$array": "x"}, "stands for an array"),
         (np.ma.masked_array([1], [True]), "has a mask"),
         (lambda: 0, "has no plain form"),
+        (RING, "cannot be kept"),
+        (b"bytes", "or declare @task(pickle=True)"),
     ],
 )
 def test_what_no_plain_file_holds_fails_when_the_task_returns(value: Any, message: str) -> None:

@@ -17,10 +17,11 @@ from holdfast.canonical._cast import (
     hints_of,
     is_config,
 )
-from holdfast.canonical._identity import HEX_DIGITS, canonical, canonical_text, identity
+from holdfast.canonical._identity import HEX_DIGITS, MAX_DEPTH, canonical, canonical_text, identity
 
 __all__ = [
     "HEX_DIGITS",
+    "MAX_DEPTH",
     "MISSING",
     "Field",
     "canonical",

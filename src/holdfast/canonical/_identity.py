@@ -14,6 +14,9 @@ from holdfast._plain import dump_json, fields_as_value, to_plain
 from holdfast.canonical._cast import config_values
 from holdfast.errors import InvalidInputError
 
+MAX_DEPTH = 80
+"""How deep parameters may be nested: less than the files of a run can hold."""
+
 HEX_DIGITS = 32
 """Length of an identity: 128 bits, so that no two of any number of runs meet by chance."""
 
@@ -34,26 +37,36 @@ def canonical(value: Any, where: str) -> Any:
     Raises
     ------
     InvalidInputError
-        If a part is NaN, which equals nothing, not even itself; if a key is no text; or if a part
-        has no plain form.
+        If a part is NaN, which equals nothing, not even itself; if a key is no text; if a part has
+        no plain form; or if it is nested too deeply.
     """
+    return _canonical(value, where, 0)
+
+
+def _canonical(value: Any, where: str, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise InvalidInputError(
+            f"{where[:MAX_DEPTH]}… is nested deeper than {MAX_DEPTH} levels (does it contain "
+            "itself?)"
+        )
     if isinstance(value, enum.Enum):
-        return canonical(value.value, where)
+        return _canonical(value.value, where, depth + 1)
     config = config_values(value)
     if config is not None:
-        return canonical(config, where)
+        return _canonical(config, where, depth)
     if isinstance(value, Mapping):
-        return _mapping(value, where)
+        return _mapping(value, where, depth)
     if isinstance(value, list | tuple):
-        return [canonical(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [_canonical(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
     if isinstance(value, AbstractSet):
-        return sorted((canonical(item, where) for item in value), key=canonical_text)
+        each = (_canonical(item, where, depth + 1) for item in value)
+        return sorted(each, key=canonical_text)
     if isinstance(value, complex | np.complexfloating):
         parts = _number(float(value.real), where), _number(float(value.imag), where)
         return to_plain(complex(*parts), where)
     plain = to_plain(value, where)
     if isinstance(plain, list):
-        return canonical(plain, where)
+        return _canonical(plain, where, depth)
     return _number(plain, where) if isinstance(plain, float) else plain
 
 
@@ -66,7 +79,7 @@ def _number(value: float, where: str) -> float:
     return value or 0.0  # -0.0 equals 0.0
 
 
-def _mapping(value: Mapping[Any, Any], where: str) -> dict[str, Any]:
+def _mapping(value: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]:
     plain = {}
     for key, item in value.items():
         if not isinstance(key, str):
@@ -74,7 +87,7 @@ def _mapping(value: Mapping[Any, Any], where: str) -> dict[str, Any]:
                 f"{where} has the key {key!r} of type {type(key).__name__}; use text as keys, "
                 "since 1 and '1' could not be told apart"
             )
-        plain[str(key)] = canonical(item, f"{where}[{key!r}]")
+        plain[str(key)] = _canonical(item, f"{where}[{key!r}]", depth + 1)
     return fields_as_value(plain)
 
 

@@ -223,7 +223,7 @@ def _store(kind: type[S], params: Any, options: dict[str, Any]) -> S:
 
 
 def _found(task: Task, plain: Plain, given: set[str], replicate: int, seed: int | None) -> Run:
-    check_replicate(replicate)
+    replicate = check_replicate(replicate)
     seed = None if seed is None else check_seed(seed)
     store = Store.get()
     for form in task.forms(plain):

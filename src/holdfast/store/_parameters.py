@@ -233,6 +233,11 @@ def _signature(
     target: Callable[..., Any], where: str, skip: int = 0
 ) -> tuple[dict[str, tuple[Field, inspect.Parameter]], str | None]:
     """Return the parameters of a callable, and which of them takes the logbook."""
+    if inspect.iscoroutinefunction(target) or inspect.isgeneratorfunction(target):
+        raise InvalidInputError(
+            f"{where} gives its result when it is awaited or iterated over, and a task gives it "
+            "when it is called; use asyncio.run() within it, or return a list"
+        )
     hints = hints_of(target, {"Logbook": Logbook})
     taken: dict[str, tuple[Field, inspect.Parameter]] = {}
     book = None

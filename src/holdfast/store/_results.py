@@ -67,10 +67,19 @@ def save_result(log: Logbook, value: Any, *, pickled: bool) -> None:
     elif _is_bundle(value):
         log.arrays(RESULT, value, compressed=False)
     else:
-        arrays: dict[str, Any] = {}
+        _save_mixed(log, value)
+
+
+def _save_mixed(log: Logbook, value: Any) -> None:
+    arrays: dict[str, Any] = {}
+    try:
         log.json(RESULT, _without_arrays(value, "", arrays))
-        if arrays:
-            log.arrays(RESULT, arrays, compressed=False)
+    except (InvalidInputError, RecursionError) as error:
+        raise InvalidInputError(
+            f"what the task returned cannot be kept: {error}; or declare @task(pickle=True)"
+        ) from error
+    if arrays:
+        log.arrays(RESULT, arrays, compressed=False)
 
 
 def load_result(run: LogReader, *, trust: bool) -> Any:
@@ -135,7 +144,9 @@ def _without_arrays(value: Any, place: str, arrays: dict[str, Any]) -> Any:
         return {_ARRAY: name}
     if isinstance(value, Mapping):
         if _ARRAY in value:
-            raise InvalidInputError(f"the result has a key {_ARRAY!r}, which stands for an array")
+            raise InvalidInputError(
+                f"the result has a key {_ARRAY!r}, which stands for an array; name it otherwise"
+            )
         return {
             key: _without_arrays(item, f"{place}/{key}".lstrip("/"), arrays)
             for key, item in value.items()
@@ -148,7 +159,7 @@ def _without_arrays(value: Any, place: str, arrays: dict[str, Any]) -> Any:
     if hasattr(value, "to_dict") and hasattr(value, "__array__"):
         raise InvalidInputError(
             f"the result holds a {type(value).__name__}, whose labels no array keeps; return its "
-            ".to_dict(), or arrays by name, or declare @task(pickle=True)"
+            ".to_dict(), or arrays by name"
         )
     return value
 

@@ -34,9 +34,9 @@ def check_replicate(replicate: int) -> int:
     InvalidInputError
         If it is no whole number from 0 on.
     """
-    if type(replicate) is not int or replicate < 0:
+    if isinstance(replicate, bool) or not hasattr(replicate, "__index__") or replicate < 0:
         raise InvalidInputError(f"replicate must be a whole number from 0 on, not {replicate!r}")
-    return replicate
+    return int(replicate)
 
 
 def draw() -> int:

@@ -85,17 +85,19 @@ class Store(AbstractStore):
         Raises
         ------
         FormatError
-            If there is a folder of this name that has no metadata.
+            If there is something of this name that has no metadata.
         """
         path = self.directory / name
         if os.path.isfile(path / METADATA):
             return path
-        if os.path.isdir(path) and os.listdir(path):
-            raise FormatError(
-                f"{path} has lost its {METADATA}; restore it from a copy, or remove the folder to "
-                "launch the run anew"
-            )
-        return None
+        if not os.path.lexists(path) or _is_empty(path):
+            return None
+        if os.path.isfile(path / METADATA):  # it came between these looks, and whole
+            return path
+        raise FormatError(
+            f"{path} is no run, or has lost its {METADATA}; restore it from a copy, or move it "
+            "away to launch the run anew"
+        )
 
     def runs(self) -> Iterator[Path]:
         """Yield the directories of all runs."""
@@ -196,6 +198,15 @@ class Store(AbstractStore):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self.directory), self.default_group)
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return not os.listdir(path)
+    except NotADirectoryError:
+        return False
+    except FileNotFoundError:  # removed meanwhile, unless it is a symlink to nothing
+        return not os.path.lexists(path)
 
 
 @lru_cache(maxsize=8)

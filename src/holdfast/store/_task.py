@@ -257,9 +257,10 @@ def _made(
     resume: bool,
 ) -> Task:
     if not isinstance(target, FunctionType | type):
+        hint = "; write a function that calls it" if callable(target) else ""
         raise InvalidInputError(
             f"a task is a function, or a class with __call__, not {type(target).__name__}: "
-            f"{target!r:.60}"
+            f"{target!r:.60}{hint}"
         )
     full = _named(target, name)
     schema = schema_of(target, full)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from holdfast._names import listing, nearest
-from holdfast.canonical import config_values
+from holdfast.canonical import MAX_DEPTH, config_values
 from holdfast.errors import InvalidInputError
 
 Version = Mapping[str, Any] | Callable[..., Mapping[str, Any]]
@@ -59,19 +59,22 @@ def _nested(flat: Mapping[Any, Any], where: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in flat.items():
         if not isinstance(key, str) or not all(key.split(".")):
-            raise InvalidInputError(f"{where}: the name of a parameter must be text, not {key!r}")
+            raise InvalidInputError(
+                f"{where}: a parameter is named by text, with dots between names, not by {key!r}"
+            )
         for name in reversed(key.split(".")[1:]):
             value = {name: value}  # noqa: PLW2901 - wrapped from the inside
         _update(result, {key.partition(".")[0]: value})
     return result
 
 
-def _update(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+def _update(into: dict[str, Any], new: Mapping[str, Any], depth: int = 0) -> None:
     for key, value in new.items():
         old = into.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
+        # What is deeper contains itself, perhaps, and is refused when it is resolved.
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and depth <= MAX_DEPTH:
             into[key] = dict(old)
-            _update(into[key], value)
+            _update(into[key], value, depth + 1)
         else:
             into[key] = value
 

@@ -26,10 +26,19 @@ from holdfast.journal._format import (
     VERSION,
     unpack_generation,
 )
-from holdfast.journal._segment import GenerationFile
+from holdfast.journal._segment import GenerationFile, Segment, in_order
 from journals import FOLDER, WIDTH, Writer, assert_whole, expected, generations, snapshot
 
 ANY_BOOT = "another-boot"
+
+
+def test_a_gap_is_damage_unless_the_power_was_lost_within_a_sync() -> None:
+    Path("a").touch()
+    segments = [Segment(first, 2, 8, GenerationFile(Path("a")), 0) for first in (0, 5)]
+    kept, problem = in_order(segments, compare=False, after_reboot=False)
+    assert [segment.first for segment in kept] == [0]
+    assert "rows 2 to 5 are missing" in problem
+    assert in_order(segments, compare=False, after_reboot=True) == (kept, "")
 
 
 def small_journal(*, synced: bool = True) -> Writer:

@@ -1,5 +1,6 @@
 """What a journal holds while it is written, with mapped files and without."""
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -208,6 +209,25 @@ def test_a_journal_that_ends_leaves_nothing_behind() -> None:
 
     assert not FOLDER.exists()
     assert open_files(Path.cwd()) == []
+
+
+def test_a_folder_that_the_disk_does_not_let_go_is_an_error_and_goes_with_the_next_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = Writer()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", _broken)
+        with pytest.raises(OSError, match="Input/output"):
+            writer.journal.close(keep=False)
+
+    writer.journal.close(keep=False)
+
+    assert not FOLDER.exists()
+    writer.journal.close(keep=False)  # there is nothing left to do
+
+
+def _broken(*_: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_ending_a_journal_twice_does_not_touch_that_of_the_next_writer() -> None:

@@ -201,7 +201,7 @@ class Block:
 
     def release(self) -> None:
         """Let go of the mapping; nothing may be stored afterwards."""
-        self._count = self.count
+        self._count, self._descriptor = self.count, -1  # its number may become another file's
         views = (self.counter, self.rows, self._view)
         self.counter = self.rows = self._view = None
         for view in views:

@@ -1,6 +1,7 @@
 """The lock of a journal: a kernel lock that dies with its writer, and a text that names it."""
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -14,6 +15,9 @@ from holdfast.journal._format import LOCK
 
 HAS_LOCKS = sys.platform != "win32"
 """Whether the system tells if a writer lives."""
+
+_NOT_EMPTY = frozenset([errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR])
+"""Errors that say that a folder holds something, or is none."""
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
@@ -145,6 +149,34 @@ def _holder(path: Path) -> str:
         return f"process {found['pid']} on {found['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
+
+
+def is_empty(folder: Path) -> bool:
+    """Tell whether there is no journal at a path, since there is no folder or nothing in it.
+
+    An empty one is what a kill leaves of a writer that was about to begin, or has just ended.
+    """
+    try:
+        return not os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a journal's folder unless something is in it, or it is gone.
+
+    Whoever is about to lock it makes it again.
+
+    Raises
+    ------
+    OSError
+        If the disk fails; call again.
+    """
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in _NOT_EMPTY:
+            raise
 
 
 def writer_lives(folder: Path) -> bool:

@@ -161,7 +161,7 @@ class _Snapshot:
             self.report(
                 f"{file.path} is damaged at byte {reached}; blocks from there on are left out"
             )
-        self._read_catalogue(file.path, catalogue)
+        self._read_catalogue(file.path, catalogue, after_reboot=after_reboot)
 
     def _count(
         self, file: GenerationFile, offset: int, block: BlockHeader, *, after_reboot: bool
@@ -175,8 +175,8 @@ class _Snapshot:
             self.report(f"{file.path}, block at byte {offset} of stream {block.stream}: {problem}")
         return count
 
-    def _read_catalogue(self, path: Path, segments: list[Segment]) -> None:
-        kept, problem = in_order(segments, compare=False)
+    def _read_catalogue(self, path: Path, segments: list[Segment], *, after_reboot: bool) -> None:
+        kept, problem = in_order(segments, compare=False, after_reboot=after_reboot)
         if problem:
             self.report(f"{path}, catalogue: {problem}")
         content = read_rows(kept, 0, kept[-1].stop) if kept else b""
@@ -201,7 +201,9 @@ class _Snapshot:
     def finish(self, folder: Path) -> Journal:
         journal = self._journal
         for stream, segments in journal.segments.items():
-            kept, problem = in_order(segments, compare=not self._live)
+            kept, problem = in_order(
+                segments, compare=not self._live, after_reboot=journal.after_reboot
+            )
             journal.segments[stream] = kept
             name = journal.streams.get(stream, {}).get("name", stream)
             if problem:

@@ -95,11 +95,14 @@ class Segment:
         return self._file.read(low, (stop - start) * self.row_bytes)
 
 
-def in_order(segments: list[Segment], *, compare: bool) -> tuple[list[Segment], str]:
+def in_order(
+    segments: list[Segment], *, compare: bool, after_reboot: bool
+) -> tuple[list[Segment], str]:
     """Order segments by row number, each row once, up to the first gap.
 
-    While the writer lives a gap only means that one block was looked at before another. Later it
-    can only be damage, and what follows it cannot be told from rows that were never accepted.
+    While the writer lives a gap only means that one block was looked at before another, and after a
+    power loss that a sync was under way. Else it can only be damage. What follows it cannot be told
+    from rows that were never accepted.
 
     Parameters
     ----------
@@ -107,6 +110,8 @@ def in_order(segments: list[Segment], *, compare: bool) -> tuple[list[Segment], 
         Of one stream.
     compare : bool
         Whether to compare rows that stand in two segments.
+    after_reboot : bool
+        Whether only what had been synced is here.
 
     Returns
     -------
@@ -121,10 +126,8 @@ def in_order(segments: list[Segment], *, compare: bool) -> tuple[list[Segment], 
         if result and segment.row_bytes != result[-1].row_bytes:
             return result, f"rows from {segment.first} on have another size"
         if segment.first > end:
-            return (
-                result,
-                f"rows {end} to {segment.first} are missing; later ones are left out",
-            )
+            missing = f"rows {end} to {segment.first} are missing; later ones are left out"
+            return result, "" if after_reboot else missing
         shared = min(end, segment.stop)
         if compare and shared > segment.first and _differ(result, segment, shared):
             kept = [_cut(s, segment.first) for s in result if s.first < segment.first]

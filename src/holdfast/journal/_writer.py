@@ -13,7 +13,7 @@ from holdfast.errors import StateError
 from holdfast.journal._block import Block
 from holdfast.journal._format import CATALOGUE, generation_number, pack_line
 from holdfast.journal._generation import LARGEST_BLOCK, SMALLEST_BLOCK, Generation, can_map
-from holdfast.journal._lock import WriterLock
+from holdfast.journal._lock import WriterLock, remove_empty
 
 CATALOGUE_BLOCK = SMALLEST_BLOCK
 
@@ -72,12 +72,13 @@ class JournalWriter:
     def size(self) -> int:
         """Bytes that the journal's blocks take since it was given up last.
 
-        What was carried over is not counted, nor as much again: else hundreds of streams, each with
-        rows that do not fill a chunk yet, would be given up and copied for every new block.
+        What was carried over is not counted, nor as much again, nor the smallest block of each
+        stream: else hundreds of streams, each with rows that do not fill a chunk yet, would be
+        given up and copied for every new block.
         """
         with self._mutex:
             grown = sum(g.size - 2 * g.carried for g in [*self._old, self._current])
-            return max(grown, 0)
+            return max(grown - SMALLEST_BLOCK * len(self._definitions), 0)
 
     @property
     def generation(self) -> int:
@@ -125,6 +126,8 @@ class JournalWriter:
                 self._busy = False
 
     def _enter(self) -> None:
+        if self.ending:
+            raise StateError(f"{self.folder} has ended; open the file again")
         if self._busy:
             raise StateError(
                 f"{self.folder} was in use when a signal handler or a finaliser wrote to it; "
@@ -149,6 +152,7 @@ class JournalWriter:
         *,
         previous: Block | None = None,
         rows: int = 1,
+        most: int = LARGEST_BLOCK,
         carried: bool = False,
     ) -> Block:
         """Add a block to a stream in the current generation.
@@ -165,6 +169,8 @@ class JournalWriter:
             The stream's block before; the new one is four times as large, up to 1 MiB.
         rows : int
             How many rows it must hold at least.
+        most : int
+            Bytes that it has at most, unless `rows` need more.
         carried : bool
             Whether it is for rows of a generation that is given up.
 
@@ -176,7 +182,7 @@ class JournalWriter:
         larger = rows
         if row_bytes:
             before = previous.capacity * row_bytes if previous is not None else 0
-            larger = min(4 * before, LARGEST_BLOCK - SMALLEST_BLOCK // 2) // row_bytes
+            larger = (min(4 * before, LARGEST_BLOCK, most) - SMALLEST_BLOCK // 2) // row_bytes
         with self._mutex:
             self._enter()
             self._busy = True
@@ -296,7 +302,7 @@ class JournalWriter:
             raise
 
     def close(self, *, keep: bool, others: Iterable[str] = ()) -> None:
-        """End the journal.
+        """End the journal; where that fails, call again.
 
         Parameters
         ----------
@@ -304,11 +310,17 @@ class JournalWriter:
             Whether its files stay, because they hold rows that are nowhere else.
         others : iterable of str
             Names of further files in the folder that go with it.
+
+        Raises
+        ------
+        OSError
+            If the disk fails.
         """
         with self._sync_lock, self._mutex:
             if self.ending and not (self.lock.held and self.lock.is_current()):
-                self.lock.release()
-                return  # an interrupted call gave the folder up: it may be another writer's
+                self.lock.release()  # an interrupted call gave the folder up: it may be another's
+                remove_empty(self.folder)
+                return
             self.ending = True
             for generation in [*self._old, self._current]:
                 generation.close() if keep else generation.remove()
@@ -319,5 +331,4 @@ class JournalWriter:
             for name in others:
                 (self.folder / name).unlink(missing_ok=True)
             self.lock.remove()
-            with contextlib.suppress(OSError):  # somebody else has begun to write
-                self.folder.rmdir()
+            remove_empty(self.folder)  # it stays where somebody else has begun to write

@@ -101,3 +101,18 @@ def test_rows_missing_between_file_and_journal_are_reported_and_nothing_is_remov
 def test_there_is_nothing_to_recover_where_there_is_nothing() -> None:
     with pytest.raises(MissingFileError, match=r"x\.h5"):
         recover("x.h5")
+
+
+def test_an_empty_folder_is_no_journal() -> None:
+    """A kill leaves one right before a writer begins, and right after it has ended."""
+    folder = Path("x.h5-journal")
+    folder.mkdir()
+    with pytest.raises(MissingFileError, match=r"x\.h5"):
+        AppendReader("x.h5")
+    with AppendFile("x.h5") as file:
+        file.append("a", 1)
+    assert not folder.exists()
+    folder.mkdir()
+    assert AppendReader("x.h5").length("a") == 1
+    assert not recover("x.h5").anything
+    assert not folder.exists()

@@ -34,7 +34,7 @@ def test_a_quarter_of_the_bound_is_given_up_after_a_rest_and_the_bound_at_once()
 def test_a_small_bound_is_not_divided() -> None:
     room = Room(lambda: (1 << 16) - 1, 1 << 16)
     assert not room.ask()
-    assert not room.is_scarce
+    assert room.early == 1 << 16
 
 
 def test_nobody_waits_below_the_bound_or_where_no_checkpoint_has_been_asked_for() -> None:

@@ -20,7 +20,14 @@ from holdfast.hdf5._room import Room
 from holdfast.hdf5._session import FRESH
 from holdfast.hdf5._stream import StreamWriter
 from holdfast.hdf5._thread import Hdf5Thread
-from holdfast.journal import Block, JournalWriter, WriterLock, is_held, journal_folder
+from holdfast.journal import (
+    Block,
+    JournalWriter,
+    WriterLock,
+    is_held,
+    journal_folder,
+    remove_empty,
+)
 
 T = TypeVar("T")
 
@@ -111,7 +118,15 @@ class Engine:
         self._thread.interval = min(SYNC_INTERVAL, seconds)
 
     def run(self, call: "Callable[[], T]") -> T:
-        """Run a call on the HDF5 thread and return what it does."""
+        """Run a call on the HDF5 thread and return what it does.
+
+        Raises
+        ------
+        StateError
+            In a signal handler or a finaliser that has interrupted what the call waits for.
+        """
+        if self._ready:
+            self._check_may_wait()
         return self._thread.submit(call).result()
 
     def check(self) -> None:
@@ -121,10 +136,22 @@ class Engine:
         would have rows after everything was brought into the file.
         """
         self.guard.check(f"file {self.path}")
+        self.check_thread()
         if self.ended or self._within_close:
             raise StateError(f"{self.path} is closed; open it again to append")
         if self.lost:
             raise StateError(self._what_happened)
+
+    def check_thread(self) -> None:
+        """Raise a `StateError` on the HDF5 thread, on which the interpreter may run a finaliser.
+
+        It would wait for whoever waits for the thread, or come into the middle of a checkpoint.
+        """
+        if self._thread.is_current:
+            raise StateError(
+                f"{self.path} was in use when a finaliser or a handler used it on the same thread; "
+                "append and close in the program's own course"
+            )
 
     @property
     def _what_happened(self) -> str:
@@ -208,8 +235,10 @@ class Engine:
             self._thread.submit(self._make_room)
         previous = stream.blocks[-1] if stream.blocks else None
         first = previous.first + previous.count if previous else stream.start
+        # So that the journal is mostly rows when it is given up, however many streams there are.
+        share = self.room.early // max(len(self.checkpointer.streams), 1)
         return self.journal.add_block(
-            stream.id, first, stream.kind.nbytes, previous=previous, rows=rows
+            stream.id, first, stream.kind.nbytes, previous=previous, rows=rows, most=share
         )
 
     def wait_for_room(self) -> None:
@@ -217,11 +246,18 @@ class Engine:
         self.guard.check(f"file {self.path}")  # a forked child has no thread to wait for
         self.room.wait(self._may_wait)
 
+    def _check_may_wait(self) -> None:
+        if not self._may_wait():
+            raise StateError(
+                f"{self.path} was in use when a signal handler or a finaliser wanted it closed or "
+                "checkpointed; set a flag there and do so in the program's own course"
+            )
+
     def _may_wait(self) -> bool:
         """Whether the HDF5 thread does not wait for the calling one.
 
-        It does where a finaliser appends on it, and where a signal handler or a finaliser appends
-        in the middle of a call that a checkpoint must wait for.
+        It does where a finaliser is run by it, and where a signal handler or a finaliser comes in
+        the middle of a call that a checkpoint must wait for.
         """
         streams = [stored.stream for stored in list(self.checkpointer.streams.values())]
         held = self.journal.held or any(is_held(stream.lock) for stream in streams)
@@ -264,6 +300,7 @@ class Engine:
             self._within_close = True
             try:
                 if not self._closed:
+                    self._check_may_wait()  # else one waits for a lock of ours, and we for its end
                     self._close(streams)
             finally:
                 self._within_close = False
@@ -294,9 +331,9 @@ class Engine:
 
     def _end(self, streams: list[StreamWriter]) -> None:
         """Bring everything into the file, with no rows coming in between."""
-        for stream in streams:
-            stream.pause()
         try:
+            for stream in streams:
+                stream.pause()
             self._bring_in()
         except BaseException:
             for stream in streams:
@@ -341,7 +378,6 @@ def _undo(folder: Path, lock: WriterLock, journal: JournalWriter | None) -> None
             journal.close(keep=False, others=_OTHERS)
         else:
             lock.remove()
-            if not os.listdir(folder):
-                folder.rmdir()
+            remove_empty(folder)
     except OSError:
         lock.release()

@@ -71,6 +71,7 @@ class AppendFile:
         self.path = Path(os.path.abspath(path))
         self._mutex = threading.RLock()
         self._streams: dict[str, StreamWriter] = {}
+        self._beginning: set[str] = set()
         self._identities = itertools.count(1)
         self._names = Names()
         self._engine = Engine(
@@ -145,8 +146,17 @@ class AppendFile:
                 f"stream {name!r}: a chunk has at least 1 row, not {chunk_rows}"
             )
         with self._mutex:
+            if name in self._beginning:  # the mutex lets a handler of the same thread in
+                raise StateError(
+                    f"stream {name!r} was begun when a signal handler or a finaliser used it; "
+                    "set a flag there and append in the program's own course"
+                )
             if name not in self._streams:
-                self._streams[name] = self._begin_stream(name, kind, how, chunk_rows)
+                self._beginning.add(name)
+                try:
+                    self._streams[name] = self._begin_stream(name, kind, how, chunk_rows)
+                finally:
+                    self._beginning.discard(name)
             return self._streams[name]
 
     def _begin_stream(
@@ -234,6 +244,7 @@ class AppendFile:
         OSError
             If the disk is full.
         """
+        self._check()
         with self._mutex:
             self._names.check_owner(name)
             self._note(attribute_event(name, key, value))
@@ -259,6 +270,7 @@ class AppendFile:
         kind = np.dtype(dtype).newbyteorder("=")
         if kind.kind not in "biufcS" or kind.itemsize in (0, 32):
             raise InvalidInputError(f"dataset {name!r}: dtype {kind} cannot be declared")
+        self._check()
         with self._mutex:
             self._names.check_dataset(name)
             if self._names.declare(name, ndim, kind):
@@ -316,6 +328,7 @@ class AppendFile:
             If the disk is full or fails. Nothing is lost, the file is still open, call again.
         """
         if self._engine.guard:  # a forked child has nothing to close
+            self._engine.check_thread()
             with self._mutex:
                 try:
                     self._engine.close(self._streams.values())

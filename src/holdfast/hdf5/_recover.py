@@ -1,6 +1,5 @@
 """Recovery: bringing what a crashed writer left in a journal into its HDF5 file."""
 
-import contextlib
 import os
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +19,7 @@ from holdfast.journal import (
     generation_number,
     journal_folder,
     read_journal,
+    remove_empty,
     unpack_generation,
 )
 
@@ -86,8 +86,7 @@ def recover(path: str | os.PathLike[str]) -> Recovered:
     finally:
         thread.join()
     lock.remove()
-    with contextlib.suppress(OSError):  # not empty, or another recovery removed it
-        folder.rmdir()
+    remove_empty(folder)  # not where there is damage to look at, or somebody else
     fsync_path(file.parent)  # or a power loss could bring the journal back
     return done
 

@@ -29,21 +29,18 @@ class Room:
 
     Attributes
     ----------
+    early : int
+        The size at which it is given up some time after the last one.
     wanted : bool
         Whether a checkpoint has been asked for that has not ended yet.
     """
 
     def __init__(self, size: Callable[[], int], bound: int) -> None:
         self._size, self.bound = size, bound
-        self._early = max(bound // 4, min(bound, EARLY_BYTES))
+        self.early = max(bound // 4, min(bound, EARLY_BYTES))
         self.wanted = False
         self._began = -math.inf
         self._pace, self._seen = _FIRST_PACE, 0
-
-    @property
-    def is_scarce(self) -> bool:
-        """Whether a checkpoint that begins now is to give the journal up."""
-        return self._size() >= self._early
 
     def ask(self) -> bool:
         """Whether the caller is to start a checkpoint now, since the journal has grown large."""
@@ -51,12 +48,13 @@ class Room:
             return False
         size = self._size()
         rested = time.monotonic() - self._began >= EARLY_SECONDS
-        self.wanted = size >= self.bound or (rested and size >= self._early)
+        self.wanted = size >= self.bound or (rested and size >= self.early)
         return self.wanted
 
     def checkpoint(self, give_up: Callable[[bool], object]) -> None:
         """Do a checkpoint, which is told whether to give the journal up, and learn how fast."""
-        size, scarce = self._size(), self.is_scarce
+        size = self._size()
+        scarce = size >= self.early
         self._began = time.monotonic()
         give_up(scarce)
         if scarce:

@@ -23,6 +23,7 @@ from holdfast.hdf5._rows import RowType
 from holdfast.journal import (
     Journal,
     generation_number,
+    is_empty,
     journal_folder,
     read_journal,
     writer_lives,
@@ -159,7 +160,9 @@ class AppendReader:
 
     @property
     def _found(self) -> bool:
-        return self._journal is not None or self._main.file is not None
+        if self._main.file is not None or (self._journal and self._journal.generations):
+            return True
+        return not is_empty(self._folder)
 
     # Answers
 

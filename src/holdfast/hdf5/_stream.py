@@ -201,9 +201,8 @@ class StreamWriter:
     def turn(self) -> None:
         """Make the next row begin a block in the journal's present generation."""
         with self.lock:
+            self._sealed = len(self.blocks)  # first: a finaliser may append after `_release`
             self._release()
-            if self.blocks:
-                self._sealed = len(self.blocks)
 
     def carry(self, full: int, add_block: "Callable[[StreamWriter, int, int], Block]") -> None:
         """Forget blocks of generations that are given up, their rows from `full` on copied.
@@ -232,8 +231,8 @@ class StreamWriter:
     def pause(self) -> None:
         """Refuse rows for now."""
         with self.lock:
+            self._paused = True  # first: a signal handler may append after `_release`
             self._release()
-            self._paused = True
 
     def resume(self) -> None:
         """Take rows again."""

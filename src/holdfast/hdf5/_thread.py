@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from holdfast._logging import log
+from holdfast.errors import StateError
 
 T = TypeVar("T")
 
@@ -66,18 +67,28 @@ class Hdf5Thread:
 
     def __init__(self, tick: Callable[[], object], interval: float) -> None:
         self._tick, self.interval = tick, interval
+        self._ended = False
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="holdfast-hdf5", daemon=True)
         self._thread.start()
 
     def submit(self, call: "Callable[[], T]") -> "Call[T]":
-        """Run a call soon."""
+        """Run a call soon.
+
+        Raises
+        ------
+        StateError
+            If the thread has ended.
+        """
         work = Call(call)
         self._calls.put(work)
+        if self._ended:  # asked last: a signal handler may have ended it meanwhile
+            raise StateError("the file was closed meanwhile; open it again")
         return work
 
     def join(self) -> None:
         """Run what was submitted, then end."""
+        self._ended = True
         self._calls.put(None)
         self._thread.join()
 

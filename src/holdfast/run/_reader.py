@@ -16,6 +16,7 @@ from holdfast.errors import (
     MissingFileError,
     NotFoundError,
 )
+from holdfast.journal import is_empty
 from holdfast.records import Records, record_file
 from holdfast.run._arrays import Array, load_npy, load_npz, npz_members
 from holdfast.run._files import entries, files
@@ -186,7 +187,7 @@ class LogReader(MessageReading):
 
     def _has_streams(self) -> bool:
         path = self.path / DATA / STREAMS
-        return path.exists() or path.with_name(f"{STREAMS}-journal").is_dir()
+        return path.exists() or not is_empty(path.with_name(f"{STREAMS}-journal"))
 
     @property
     def trajectories(self) -> list[str]:

@@ -152,6 +152,9 @@ class AppendedFile:
     def close(self) -> None:
         """Close the file; later lines open it anew, each for itself."""
         with self.lock:
+            if self._descriptor is not None:
+                with contextlib.suppress(OSError):
+                    self._take_back(self._descriptor)
             self._keep_open = False
             self._close()
 

@@ -65,6 +65,18 @@ def test_a_row_that_cannot_be_taken_back_is_so_before_the_next_one(writer: Recor
     assert Records(PATH).problems == []
 
 
+def test_a_row_that_cannot_be_taken_back_is_so_when_the_table_is_closed(
+    writer: RecordWriter,
+) -> None:
+    writer.save(n=0)
+    with broken("fsync", "ftruncate"), pytest.raises(OSError, match="Input/output"):
+        writer.save(n=1)
+
+    writer.close()
+
+    assert saved() == [0]
+
+
 def test_the_first_row_is_taken_back_too_and_its_folder_reaches_the_disk_later(
     writer: RecordWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,14 +2,16 @@
 
     python benchmarks/bench_fields.py [--small] [--dir FOLDER]
 
-Appends are timed one by one (median and p99.9) and all together, the end of writing included
-(sustained); the limit is an ``os.write`` of the same bytes. Reads are of one field after another;
-the limits are ``np.fromfile`` of its bytes, and a ``preadv`` from an open file. Fields are of a
-simulation (smooth), so that compression has something to gain. py-pde, where it is installed, gets
-its own fields, and so does Holdfast in the lines that say so.
+Appends are timed as in ``bench_streams.py``: one by one (median and p99.9), and all together, the
+end of writing included (sustained); beside an ``os.write`` of the same bytes and one with an
+``fsync``, in turns. Reads are of one field after another; the limits are ``np.fromfile`` of its
+bytes, and a ``preadv`` from an open file. Fields are of a simulation (smooth), so that compression
+has something to gain. py-pde, where it is installed, gets its own fields, and so does Holdfast in
+the lines that say so.
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import tempfile
@@ -19,9 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_streams import Timing, head, measure, show  # type: ignore[import-not-found]
+from bench_streams import (  # type: ignore[import-not-found]
+    Timing,
+    head,
+    in_turn,
+    measure,
+    show,
+    write_timing,
+)
 
-from holdfast.fields import FileStorage, MemoryStorage
+import holdfast
+from holdfast.fields import MemoryStorage
 
 try:
     import pde as _pde
@@ -39,23 +49,15 @@ def smooth(cells: int, count: int = 8) -> list[Any]:
     return [wave + 1e-6 * generator.normal(size=wave.shape) for wave in waves]
 
 
-def appending(storage: Any, fields: list[Any], rows: int) -> Timing:
+def appending(folder: Path, storage: Any, fields: list[Any], rows: int) -> Timing:
     storage.start_writing(fields[0])
-    times = iter(range(4 * rows))
-    timing = measure(
-        lambda n: storage.append(fields[n % len(fields)], next(times)), storage.end_writing, rows
-    )
+    times = itertools.count()
+    calls = [(lambda field: storage.append(field, next(times)), field) for field in fields]
+    size = fields[0].data.nbytes
+    timing = measure(calls, storage.end_writing, rows, folder, size)
     if hasattr(storage, "close"):
         storage.close()
     return timing
-
-
-def raw_writes(path: Path, fields: list[Any], rows: int) -> Timing:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    views = [memoryview(field) for field in fields]
-    return measure(
-        lambda n: os.write(descriptor, views[n % len(views)]), lambda: os.close(descriptor), rows
-    )
 
 
 def reading(read: Callable[[int], Any], rows: int) -> float:
@@ -89,66 +91,65 @@ def files(folder: Path, cells: int, rows: int, slow_rows: int) -> None:
     arrays = smooth(cells)
     fields = [pde.ScalarField(pde.UnitGrid([cells, cells]), a) for a in arrays] if pde else []
     head(f"append a float64 field of {cells} x {cells}, {rows} rows twice")
-    raw = folder / "raw"
-    limit = raw_writes(raw, arrays, rows)
-    show("os.write (limit)", limit, limit)
-    ours: list[tuple[str, Path]] = []
-    kinds: list[tuple[str, dict[str, Any]]] = [
-        ("holdfast", {}),
-        ("holdfast, gzip", {"compression": "gzip"}),
-        ("holdfast, float32", {"dtype": "f4"}),
-    ]
-    for name, options in kinds:
-        path = folder / f"{name.replace(', ', '-')}.h5"
-        count = slow_rows if "gzip" in name else rows
-        show(name, appending(FileStorage(path, **options), arrays, count), limit)
-        ours.append((name, path))
+
+    def into(name: str, given: list[Any], count: int, **options: Any) -> Timing:
+        theirs = name.startswith("py-pde")
+        storage = (pde if theirs else holdfast).FileStorage(folder / f"{name}.h5", **options)
+        return appending(folder, storage, given, count)
+
+    raw, synced, plain, single = in_turn(
+        lambda: write_timing(folder, arrays, rows),
+        lambda: write_timing(folder, arrays, rows, sync=True),
+        lambda: into("holdfast", arrays, rows),
+        lambda: into("holdfast, float32", arrays, rows, dtype="f4"),
+    )
+    show("os.write (limit)", raw, raw, synced)
+    show("os.write, fsync (limit)", synced, raw, synced)
+    show("holdfast", plain, raw, synced)
+    show("holdfast, float32", single, raw, synced)
+    slow: dict[str, tuple[list[Any], dict[str, Any]]] = {
+        "holdfast, gzip": (arrays, {"compression": "gzip"})
+    }
     if fields:
-        path = folder / "holdfast-pde.h5"
-        show("holdfast, fields of py-pde", appending(FileStorage(path), fields, rows), limit)
-        ours.append(("holdfast, fields of py-pde", path))
-        for name, compression in (("py-pde", False), ("py-pde, gzip", True)):
-            path = folder / f"{name.replace(', ', '-')}.h5"
-            theirs = pde.FileStorage(path, compression=compression)
-            show(name, appending(theirs, fields, slow_rows), limit)
-            ours.append((name, path))
-    read_back(raw, arrays[0], ours, slow_rows)
+        slow["holdfast, fields of py-pde"] = fields, {}
+        slow["py-pde"] = fields, {"compression": False}
+        slow["py-pde, gzip"] = fields, {"compression": True}
+    for name, (given, options) in slow.items():
+        show(name, into(name, given, slow_rows, **options), raw, synced)
+    np.stack(arrays * (slow_rows // len(arrays) + 1)).tofile(folder / "raw")
+    read_back(folder, arrays[0], ["holdfast", "holdfast, float32", *slow], slow_rows)
 
 
-def read_back(raw: Path, field: Any, files: list[tuple[str, Path]], rows: int) -> None:
-    cells, size = len(field), field.nbytes
+def read_back(folder: Path, field: Any, names: list[str], rows: int) -> None:
+    cells, size, raw = len(field), field.nbytes, folder / "raw"
     print(
         f"\nread a field of {cells} x {cells} back\n  {'µs a field':<34}{'median':>10}{'ratio':>9}"
     )
     limit = reading(lambda n: np.fromfile(raw, np.float64, field.size, offset=n * size), rows)
     line("np.fromfile (limit)", limit, limit)
     line("preadv from an open file", reading(preadv(raw, field), rows), limit)
-    for name, path in files:
-        theirs = name.startswith("py-pde")
-        storage = (pde if theirs else _ours()).FileStorage(path, write_mode="readonly")
+    for name in names:
+        path = folder / f"{name}.h5"
+        library = pde if name.startswith("py-pde") else holdfast
+        storage = library.FileStorage(path, write_mode="readonly")
         line(name, reading(storage.__getitem__, rows), limit)
         rows_there = len(storage)
         storage.close()
         print(f"  {'':<34}{path.stat().st_size / rows_there / size:10.2f} of the raw bytes on disk")
 
 
-def _ours() -> Any:
-    import holdfast
-
-    return holdfast
-
-
-def memory(cells: int, rows: int) -> None:
+def memory(folder: Path, cells: int, rows: int) -> None:
     head(f"append a field of {cells} x {cells} in memory")
     arrays = smooth(cells)
     copies: list[Any] = []
-    limit = measure(lambda n: copies.append(arrays[n % 8].copy()), lambda: None, rows)
+    calls = [(lambda values: copies.append(values.copy()), values) for values in arrays]
+    limit = measure(calls, lambda: None, rows, folder)
     show("list append of a copy (limit)", limit, limit)
-    show("holdfast", appending(MemoryStorage(), arrays, rows), limit)
+    show("holdfast", appending(folder, MemoryStorage(), arrays, rows), limit)
     if pde:
         fields = [pde.ScalarField(pde.UnitGrid([cells, cells]), a) for a in arrays]
-        show("holdfast, fields of py-pde", appending(MemoryStorage(), fields, rows), limit)
-        show("py-pde", appending(pde.MemoryStorage(), fields, rows), limit)
+        show("holdfast, fields of py-pde", appending(folder, MemoryStorage(), fields, rows), limit)
+        show("py-pde", appending(folder, pde.MemoryStorage(), fields, rows), limit)
 
 
 def spectrum(field: Any) -> float:
@@ -182,11 +183,11 @@ def main() -> None:
             folder = Path(name) / str(cells)
             folder.mkdir()
             files(folder, cells, rows, max(rows // 10, 5))
-        memory(128, 20 if options.small else 1000)
+        memory(Path(name), 128, 20 if options.small else 1000)
         work(64, 8 if options.small else 400)
 
 
-SIZES = ((64, 4000), (128, 2000), (512, 200))
+SIZES = ((64, 4000), (128, 1000), (512, 100))
 
 if __name__ == "__main__":
     main()

@@ -108,6 +108,8 @@ def test_what_is_written_says_which_interrupts_are_meant(data: Any, kind: type) 
     "data",
     [
         0,
+        "inf",
+        "nan",
         -1,
         math.nan,
         math.inf,

@@ -14,6 +14,7 @@ from holdfast.fields import (
     FileStorage,
     MemoryStorage,
     StorageBase,
+    Tracker,
     track,
 )
 
@@ -77,10 +78,27 @@ def test_trackers_that_were_given_the_same_interrupts_do_not_share_them() -> Non
 
 
 def test_a_loop_needs_trackers_and_pairs() -> None:
-    with pytest.raises(InvalidInputError, match="tracker"):
-        track(steps(), [MemoryStorage()])
+    wrong: list[Any] = [[MemoryStorage()], MemoryStorage(), None, "progress", {"a": 1}]
+    for trackers in wrong:
+        with pytest.raises(InvalidInputError, match="tracker"):
+            track(steps(), trackers)
     with pytest.raises(InvalidInputError, match="pairs"):
         list(track(iter([1.0]), MemoryStorage().tracker()))  # type: ignore[arg-type]
+
+
+def test_every_tracker_ends_also_where_the_end_of_one_fails() -> None:
+    class Failing(Tracker):
+        def handle(self, field: Any, t: float) -> None: ...
+
+        def finalize(self, info: Any = None) -> None:
+            raise OSError("full")
+
+    storages = [MemoryStorage(), MemoryStorage()]
+    trackers = [storages[0].tracker(1), Failing(), storages[1].tracker(1)]
+    with pytest.raises(OSError, match="full"):
+        list(track(steps(), iter(trackers)))
+    assert [storage.is_writing for storage in storages] == [False, False]
+    assert len(storages[1]) == 4
 
 
 class Shift:

@@ -1,5 +1,6 @@
 """Lengths of time as people write them: ``0:10``, ``PT5S``, ``1 hour``, ``0.1``."""
 
+import math
 import re
 
 from holdfast.errors import InvalidInputError
@@ -42,8 +43,8 @@ def seconds_of(text: str) -> float:
         seconds = _sum(iso.groups(), (604800.0, 86400.0, 3600.0, 60.0, 1.0))
     else:
         seconds = _of_parts(stripped.lower(), text)
-    if seconds <= 0:
-        raise InvalidInputError(f"{text!r} is no length of time; it must be longer than nothing")
+    if not 0 < seconds < math.inf:
+        raise InvalidInputError(f"{text!r} is no length of time that is longer than nothing")
     return seconds
 
 

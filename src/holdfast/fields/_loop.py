@@ -1,6 +1,7 @@
 """`track`: trackers for a loop of one's own."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from holdfast.errors import InvalidInputError
@@ -16,7 +17,7 @@ def track(
     ----------
     solver : iterable of (float, field)
         Times and states, such as a generator yields; a state may be the same object each time.
-    trackers : tracker or sequence of trackers
+    trackers : tracker or trackers
         Of Holdfast or of py-pde.
     info : mapping, optional
         Plain values that storages keep with the fields.
@@ -47,7 +48,8 @@ def track(
     >>> storage.times.tolist()
     [0.0, 1.0, 2.0, 3.0]
     """
-    everything = list(trackers) if isinstance(trackers, Sequence) else [trackers]
+    one = hasattr(trackers, "handle") or hasattr(trackers, "start_writing")
+    everything = [trackers] if one or not isinstance(trackers, Iterable) else list(trackers)
     for tracker in everything:
         if not (hasattr(tracker, "handle") and hasattr(tracker, "interrupt")):
             raise InvalidInputError(
@@ -118,5 +120,6 @@ class _Tracking:
         """End what has begun."""
         if self._last is not None:
             self._info["controller"].update(t_final=self._last, stop_reason=reason)
-        for tracker in self._trackers[: len(self._due)]:
-            tracker.finalize(info=self._info)
+        with ExitStack() as ending:  # all of them, also where one fails
+            for tracker in reversed(self._trackers[: len(self._due)]):
+                ending.callback(tracker.finalize, info=self._info)

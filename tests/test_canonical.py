@@ -225,6 +225,12 @@ RING: list[Any] = []
 RING.append({"ring": RING})
 
 
+@pytest.mark.parametrize("value", ["\udc80", Path("\udc80"), {"\udc80": 1}, [["a\ud800"]]])
+def test_text_that_no_file_of_a_run_holds_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match="holds half a character"):
+        canonical(value, "x")
+
+
 def test_what_contains_itself_is_refused() -> None:
     wrongs: list[Any] = [RING, {"x": RING}]
     for wrong in wrongs:

@@ -448,6 +448,15 @@ def test_a_run_that_comes_while_it_is_looked_for_is_found(monkeypatch: pytest.Mo
     assert run.is_finished()
 
 
+def test_parameters_edited_into_none_are_damage() -> None:
+    run = get(work.square, x=2).launch()
+    edit_metadata(run, params={"x": float("nan")})
+    with pytest.raises(FormatError, match=r"was edited: its parameters.* is NaN"):
+        get(work.square, x=2)
+    with pytest.warns(HoldfastWarning, match="left out"):
+        assert get.all(work.square) == []
+
+
 def test_a_run_that_was_renamed_or_edited_is_not_taken_for_another() -> None:
     one = get(work.square, x=1).launch()
     two = get(work.square, x=2)

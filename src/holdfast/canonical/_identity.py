@@ -67,7 +67,19 @@ def _canonical(value: Any, where: str, depth: int) -> Any:
     plain = to_plain(value, where)
     if isinstance(plain, list):
         return _canonical(plain, where, depth)
+    if isinstance(plain, str):
+        _check_text(plain, where)
     return _number(plain, where) if isinstance(plain, float) else plain
+
+
+def _check_text(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(
+            f"{where} holds half a character (is it a file name that is not UTF-8?), which the "
+            "files of a run cannot keep; pass os.fsencode(...).hex() of it"
+        ) from None
 
 
 def _number(value: float, where: str) -> float:
@@ -87,6 +99,7 @@ def _mapping(value: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]
                 f"{where} has the key {key!r} of type {type(key).__name__}; use text as keys, "
                 "since 1 and '1' could not be told apart"
             )
+        _check_text(key, f"a key of {where}")
         plain[str(key)] = _canonical(item, f"{where}[{key!r}]", depth + 1)
     return fields_as_value(plain)
 

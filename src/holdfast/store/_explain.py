@@ -8,14 +8,14 @@ from typing import Any
 
 from holdfast._plain import from_plain
 from holdfast._text import short
-from holdfast.canonical import canonical, canonical_text
+from holdfast.canonical import canonical_text
 from holdfast.errors import HoldfastError, HoldfastWarning
 from holdfast.run import LogReader
 from holdfast.store._parameters import Plain
 from holdfast.store._run import Run
 from holdfast.store._schemas import differences
 from holdfast.store._task import slug_of
-from holdfast.store._told import told_task
+from holdfast.store._told import told_params, told_task
 
 MOST_NEAR = 3
 """How many of the nearest runs are told."""
@@ -140,12 +140,12 @@ def _near(run: Run, path: Path) -> Near | None:
     try:
         reader = LogReader(path)
         told, state = told_task(reader), reader.state
+        theirs = told_params(reader, told)
     except (HoldfastError, OSError) as error:
         warnings.warn(f"left out: {error}", HoldfastWarning, stacklevel=4)
         return None
     if told["name"] != run.task_name:
         return None
-    theirs = canonical(told["params"], str(path))
     differs = _differing(run.plain, theirs)
     for name, value in (("replicate", run.replicate), ("seed", run.seed)):
         if told.get(name) != value:

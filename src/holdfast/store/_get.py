@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from holdfast.canonical import canonical, canonical_text
+from holdfast.canonical import canonical_text
 from holdfast.errors import (
     HoldfastError,
     HoldfastWarning,
@@ -25,7 +25,7 @@ from holdfast.store._schemas import changes
 from holdfast.store._seeds import check_replicate, check_seed
 from holdfast.store._store import Store
 from holdfast.store._task import Task, folder_name, known_tasks, slug_of, task_of
-from holdfast.store._told import told_task
+from holdfast.store._told import told_params, told_task
 from holdfast.store._versions import merged
 
 S = TypeVar("S", bound=AbstractStore)
@@ -241,7 +241,7 @@ def _check_hit(task: Task, plain: Plain, path: Path) -> None:
     """Make sure that a run is what its name says, and tell if its code has changed."""
     reader = LogReader(path)
     told = told_task(reader)
-    stored = canonical(told["params"], f"the parameters of {path}")
+    stored = told_params(reader, told)
     if told["name"] != task.name or canonical_text(stored) != canonical_text(plain):
         raise IntegrityError(
             f"{path} holds a run of {told['name']} with {stored}, not of {task.name} with {plain}; "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from holdfast._plain import from_plain
-from holdfast.canonical import canonical, canonical_text, identity
+from holdfast.canonical import canonical_text, identity
 from holdfast.errors import StateError
 from holdfast.run import Logbook, LogReader
 from holdfast.store._beside import Beside
@@ -17,7 +17,7 @@ from holdfast.store._parameters import Plain
 from holdfast.store._results import load_result
 from holdfast.store._store import Store
 from holdfast.store._task import Task, folder_name, identity_in
-from holdfast.store._told import told_task
+from holdfast.store._told import told_params, told_task
 
 IfClaimed = Literal["wait", "skip", "fail"]
 """What a launch does when another process has the run: wait for it, leave it, raise."""
@@ -72,7 +72,7 @@ class Run(Beside):
         told = told_task(reader)
         return cls(
             told["name"],
-            canonical(told["params"], f"the parameters of {reader.path}"),
+            told_params(reader, told),
             told.get("replicate", 0),
             told.get("seed"),
             name=reader.path.name,

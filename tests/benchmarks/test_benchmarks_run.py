@@ -88,3 +88,18 @@ def test_the_benchmark_of_messages_prints_its_figures_and_cleans_up(tmp_path: Pa
     for line in ("put of 64 bytes", "mcap writer", "4 producers", "assemble", "bytes a message"):
         assert line in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_benchmark_of_pipelines_prints_its_figures_and_cleans_up(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "bench_pipelines.py"), "--small", "--dir", str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for line in ("job transition among", "checksum of", "verified transfer", "YAML of 150 values"):
+        assert line in done.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,12 @@
+import contextlib
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 
+from helpers import HANG
 from holdfast import ProcessingTracker
 
 
@@ -39,3 +43,24 @@ def test_seal_verify_and_copy() -> None:
     assert (rotten.returncode, "changed    a" in rotten.stdout) == (4, True)
     assert json.loads(holdfast("copy", "data", "there", "--json").stdout)["copied"] == 1
     assert holdfast("copy", "absent", "there").returncode == 3
+
+
+def test_jobs_follows_on_a_terminal_until_no_job_is_left() -> None:
+    tracker = ProcessingTracker(Path("t.yaml"))
+    (job,) = tracker.initialize_jobs([("convert", "a")])
+    tracker.start_job(job)
+    ours, theirs = pty.openpty()
+    program = "from holdfast.cli import main; main()"
+    command = [sys.executable, "-c", program, "jobs", "t.yaml", "--follow", "--interval", "0.1"]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"running" not in shown:
+        shown += os.read(ours, 4096)
+    tracker.complete_job(job)
+    with contextlib.suppress(OSError):  # how a terminal whose program has ended says so
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert process.wait(HANG) == 0
+    assert b"1 jobs: 1 succeeded" in shown

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import output
 from holdfast.errors import InvalidInputError
 from holdfast.integrity import delete_directory
 
@@ -52,7 +53,24 @@ def test_mount_points_are_refused(small_disk: Path) -> None:
     assert (small_disk / "data").exists()
 
 
-def test_what_cannot_be_removed_is_named(read_only_disk: Path) -> None:
-    os.chdir("/")
-    with pytest.raises(InvalidInputError):
-        delete_directory(read_only_disk)
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="acts as another user")
+def test_what_cannot_be_removed_is_named_and_the_rest_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    (folder / "locked").mkdir(parents=True)
+    for path in (folder / "locked/kept", folder / "a", folder / "b"):
+        path.touch()
+    for path in (tmp_path, folder, *tmp_path.parents[:2]):
+        path.chmod(0o777)  # all but the folder that stays root's
+    program = """
+        import os, sys
+        from pathlib import Path
+        from holdfast.integrity import delete_directory
+        os.setuid(65534)
+        try:
+            delete_directory(Path(sys.argv[1]))
+        except OSError as error:
+            print(error)
+        """
+    said = output(program, str(folder))
+    assert "locked/kept: Permission denied" in said
+    assert sorted(folder.rglob("*")) == [folder / "locked", folder / "locked/kept"]

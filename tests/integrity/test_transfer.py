@@ -1,16 +1,17 @@
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import pytest
 
-import holdfast.integrity._copy as copying
-import holdfast.integrity._transfer as transferring
-from helpers import contents, temporaries
+from helpers import HANG, contents, temporaries
 from holdfast.errors import FormatError, IntegrityError, InvalidInputError, MissingFileError
 from holdfast.integrity import calculate_directory_checksum, transfer_directory
+from holdfast.integrity._tree import entries
 
 HERE, THERE = Path("here"), Path("there/deep")
 
@@ -85,25 +86,52 @@ def test_the_source_is_removed_once_everything_was_verified() -> None:
     assert calculate_directory_checksum(THERE) == digest
 
 
-def test_a_bit_that_flips_on_the_way_is_found_and_mended_by_the_next_call(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    original: Callable[..., Any] = copying.copy_file
+class Meddler:
+    """Does something once a file stands at the destination, while the transfer goes on."""
 
-    def flipping(entry: Any, target: Path, *, digest: bool) -> Any:
-        found = original(entry, target, digest=digest)
-        if target.name == "7.bin":
-            status, content = target.stat(), bytearray(target.read_bytes())
-            content[100] ^= 1
-            target.write_bytes(content)
-            os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-        return found
+    def __init__(self, wait_for: Path, meddle: Callable[[], None]) -> None:
+        self._wait_for, self._meddle = wait_for, meddle
+        self._thread = threading.Thread(target=self._run)
+        self.done = False
 
-    with monkeypatch.context() as patch:
-        patch.setattr(transferring, "copy_file", flipping)
-        with pytest.raises(IntegrityError, match=r"7\.bin differ"):
-            transfer_directory(HERE, THERE, remove_source=True)
-    assert len(contents(HERE)) == 20
+    def _run(self) -> None:
+        end = time.monotonic() + HANG
+        while not self._wait_for.exists():
+            if time.monotonic() > end:
+                return
+            time.sleep(0.0005)
+        self._meddle()
+        self.done = True
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+
+
+def flip(path: Path) -> None:
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def add_slow_files() -> None:
+    """Make what takes long enough after the first file that others can act meanwhile."""
+    for number in range(60):
+        (HERE / f"slow{number}").write_bytes(bytes([number]) * 1_000_000)
+
+
+def test_a_bit_that_flips_on_the_way_is_found_and_mended_by_the_next_call() -> None:
+    add_slow_files()
+    first = next(entry for entry in entries(HERE) if entry.relative.startswith("slow")).relative
+    meddler = Meddler(THERE / first, lambda: flip(THERE / first))
+    with meddler, pytest.raises(IntegrityError, match=f"{first} differ"):
+        transfer_directory(HERE, THERE, remove_source=True)
+    assert meddler.done
+    assert len(contents(HERE)) == 80
     assert transfer_directory(HERE, THERE).copied == 1
     assert contents(HERE) == contents(THERE)
 
@@ -148,33 +176,54 @@ def test_folders_behind_symlinks_at_the_destination_are_not_written_to() -> None
     assert not list(Path("outside").iterdir())
 
 
-def test_a_file_that_vanishes_is_an_error_and_the_source_stays(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    original: Callable[..., Any] = copying.copy_file
-
-    def vanishing(entry: Any, target: Path, *, digest: bool) -> Any:
-        if target.name == "7.bin":
-            entry.path.unlink(missing_ok=True)
-        return original(entry, target, digest=digest)
-
-    monkeypatch.setattr(transferring, "copy_file", vanishing)
-    with pytest.raises(FileNotFoundError, match=r"7\.bin"):
+def test_a_file_that_vanishes_is_an_error_and_the_source_stays() -> None:
+    add_slow_files()
+    slow = [e.relative for e in entries(HERE) if e.relative.startswith("slow")]
+    meddler = Meddler(THERE / slow[0], (HERE / slow[-1]).unlink)
+    with meddler, pytest.raises(FileNotFoundError, match=slow[-1]):
         transfer_directory(HERE, THERE, remove_source=True)
-    assert len(contents(HERE)) == 19
+    assert meddler.done
+    assert len(contents(HERE)) == 79
 
 
-def test_a_source_that_changes_meanwhile_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = transferring._Transfer._finish_folders
-
-    def writing(self: Any) -> None:
-        (HERE / "late").touch()
-        original(self)
-
-    monkeypatch.setattr(transferring._Transfer, "_finish_folders", writing)
-    with pytest.raises(IntegrityError, match="late changed"):
+def test_a_source_that_changes_meanwhile_is_not_removed() -> None:
+    add_slow_files()
+    first = next(e.relative for e in entries(HERE) if e.relative.startswith("slow"))
+    meddler = Meddler(THERE / first, (HERE / "late").touch)
+    with meddler, pytest.raises(IntegrityError, match="late changed"):
         transfer_directory(HERE, THERE, remove_source=True)
-    assert len(contents(HERE)) == 21
+    assert meddler.done
+    assert len(contents(HERE)) == 81
+
+
+def test_a_source_that_is_written_without_end_is_not_removed() -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        with open(HERE / "busy", "wb", buffering=0) as file:
+            while not stop.is_set():
+                file.write(bytes(300_000))
+                file.seek(0 if file.tell() > 30_000_000 else file.tell())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with pytest.raises(IntegrityError, match="busy"):
+            transfer_directory(HERE, THERE, remove_source=True)
+    finally:
+        stop.set()
+        writer.join()
+    assert (HERE / "busy").exists()
+
+
+def test_hard_links_become_files_and_loops_of_links_stay_loops() -> None:
+    (HERE / "hard").hardlink_to(HERE / "0/3.bin")
+    (HERE / "a").symlink_to("b")
+    (HERE / "b").symlink_to("a")
+    (HERE / "up").symlink_to("..")
+    transfer_directory(HERE, THERE, verify_integrity=True)
+    assert (THERE / "hard").read_bytes() == (HERE / "0/3.bin").read_bytes()
+    assert [os.readlink(THERE / name) for name in ("a", "b", "up")] == ["b", "a", ".."]
 
 
 def test_a_full_destination_is_an_error_and_can_be_resumed(small_disk: Path) -> None:

@@ -367,24 +367,3 @@ def test_a_full_disk_refuses_a_transition_and_the_next_goes_on(small_disk: Path)
     filler.unlink()
     tracker.complete_job(job)
     assert ProcessingTracker(small_disk / "t.yaml").get_job_status(job).name == "SUCCEEDED"
-
-
-def test_a_hundred_thousand_jobs(tracker: ProcessingTracker) -> None:
-    ids = tracker.initialize_jobs([("many", str(n)) for n in range(100_000)])
-    answer = output(
-        """
-        import sys
-        from pathlib import Path
-        import holdfast.jobs._file as file
-        from holdfast import ProcessingTracker
-        file.TrackerFile.read = None  # a transition that read everything would fail
-        tracker = ProcessingTracker(Path("tracker.yaml"))
-        tracker.start_job(sys.argv[1])
-        tracker._file.fold = lambda: None
-        print("started")
-        """,
-        ids[77_777],
-    )
-    assert answer == "started"
-    assert tracker.get_job_status(ids[77_777]) is ProcessingStatus.RUNNING
-    assert tracker.get_summary()[ProcessingStatus.SCHEDULED] == 100_002

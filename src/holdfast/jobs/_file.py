@@ -1,5 +1,6 @@
 """The files of one tracker, and the protocol between them (design/015-job-tracker.md)."""
 
+import contextlib
 import dataclasses
 import os
 import threading
@@ -91,9 +92,10 @@ class TrackerFile:
             new = _STATUS_OF[operation]
             what = {"ids": [identity]} if operation == "reset" else {"id": identity}
             size = self._append(line(op=operation, **what, **fields))
-            index.put(offset, identity, new)
             header = dataclasses.replace(header.moved(status, new), size=size)
-            index.put_header(header)
+            with contextlib.suppress(OSError):  # recorded it is; the next change mends the index
+                index.put(offset, identity, new)
+                index.put_header(header)
             return header
 
     def add(self, jobs: Sequence[tuple[str, str]]) -> tuple[list[str], Header]:

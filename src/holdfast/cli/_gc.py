@@ -1,5 +1,6 @@
 """``holdfast gc``: remove what dead processes left in a store, after showing it."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,17 @@ def _print(found: list[Leftover], folder: Path) -> None:
     if not found:
         click.echo(f"nothing to remove in {visible(str(folder))}")
         return
-    rows = [{"kind": i.kind, "size": bytes_text(i.size), "path": str(i.path)} for i in found]
-    print_table(Table(rows, ("kind", "size", "path"), "leftovers"), whole=("path",))
-    click.echo(_many(found))
+    rows = [
+        {
+            "kind": item.kind,
+            "size": bytes_text(item.size),
+            # Within the store, so that who is asked sees the whole of it on a narrow terminal.
+            "path": os.path.relpath(item.path, folder),
+        }
+        for item in found
+    ]
+    print_table(Table(rows, ("kind", "size", "path"), "leftovers"), whole=("kind", "path"))
+    click.echo(f"{_many(found)} in {visible(str(folder))}")
 
 
 def _many(items: list[Leftover]) -> str:

@@ -48,7 +48,7 @@ def check(folder: Path, count: int) -> None:
 
 def test_killed_processes_record_every_run_exactly_once(tmp_path: Path, request: Any) -> None:
     large = request.config.getoption("--campaign", default=False)
-    count, kills = (200, 400) if large else (40, 8)
+    count, kills = (200, 400) if large else (24, 8)
     folder = tmp_path / "storage"
     chance = random.Random(count)  # noqa: S311 - moments, not secrets
     processes = [started(folder, count, seed) for seed in range(PROCESSES)]

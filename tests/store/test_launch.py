@@ -113,6 +113,14 @@ def test_ctrl_c_fails_the_run_and_goes_on_to_the_user() -> None:
     assert Store("storage").claims.identities() == []
 
 
+def test_a_launch_where_nothing_can_be_written_says_what_to_do(read_only_disk: Path) -> None:
+    with Store(read_only_disk), pytest.raises(OSError, match=r"launch in a store that can be"):
+        get(work.square).launch()
+    Path("file").touch()
+    with Store("file"), pytest.raises(NotADirectoryError, match="this is a file, not a folder"):
+        get(work.square).launch()
+
+
 def test_a_run_that_launches_itself_is_told_so() -> None:
     @task(name="ring")
     def ring() -> None:

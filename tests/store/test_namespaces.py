@@ -74,7 +74,7 @@ def test_two_containers_record_every_run_once_though_their_processes_are_killed(
     tmp_path: Path, request: Any
 ) -> None:
     large = request.config.getoption("--campaign", default=False)
-    count, kills = (200, 60) if large else (40, 4)
+    count, kills = (200, 60) if large else (24, 3)
     folder = tmp_path / "storage"
     chance = random.Random(count)  # noqa: S311 - moments, not secrets
     running = [container(LAUNCH_ALL, folder, count, seed) for seed in range(2)]

@@ -1,6 +1,7 @@
 """Claims: of several processes that launch one run, one has it. See ``design/012-claims.md``."""
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -153,12 +154,15 @@ class Claims:
         ------
         LockedError
             If another process holds the lock and does not let go of it.
+        OSError
+            If the store cannot be written.
         """
         path = self.folder / "locks" / f"{identity[:2]}.lock"
-        make_folder(path.parent, self._durability)
         lock = FileLock(path, timeout=LOCK_TIMEOUT)
         try:
-            lock.acquire()
+            with _writing(self.folder.parent):
+                make_folder(path.parent, self._durability)
+                lock.acquire()
             yield
         except Timeout:
             raise LockedError(
@@ -221,6 +225,20 @@ class Claims:
             return True
 
 
+@contextmanager
+def _writing(store: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise OSError(
+            error.errno,
+            f"nothing can be launched in {store}: {str(error.strerror).lower()}; launch in a store "
+            "that can be written: with Store(...)",
+        ) from None
+
+
 def _lives(owner: Identity | None, path: Path) -> bool:
     alive = is_alive(owner) if owner else None
     return is_fresh(path.stat().st_mtime) if alive is None else alive
@@ -229,7 +247,7 @@ def _lives(owner: Identity | None, path: Path) -> bool:
 def _numbers(folder: Path) -> list[int]:
     try:
         return sorted(int(name) for name in os.listdir(folder) if name.isdigit())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -1,5 +1,6 @@
 """Launching runs: claim, begin, call the task, finish. See ``design/012-claims.md``."""
 
+import contextlib
 import time
 from collections.abc import Iterable
 from concurrent.futures import Executor, Future, as_completed
@@ -117,7 +118,8 @@ def launch_run(run: Run, if_claimed: IfClaimed, timeout: float | None) -> None:
     store = run.store
     run.bind(store)
     if run.is_finished():
-        store.claims.tidy(run.id)  # of a process that was killed between its last two steps
+        with contextlib.suppress(OSError):  # on a read-only disk it stays
+            store.claims.tidy(run.id)  # of a process that was killed between its last two steps
         return
     run.task.grown(run.plain)  # a run that cannot go on is left as it is
     until = None if timeout is None else time.monotonic() + timeout

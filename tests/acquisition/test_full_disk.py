@@ -166,20 +166,3 @@ def unsynced(folder: Path) -> int:
             if not any(os.pread(file.fileno(), 8, 264)):
                 total += path.stat().st_size
     return total
-
-
-@pytest.mark.timeout(400)
-def test_producers_at_full_speed_with_a_slow_disk_lose_nothing(
-    request: pytest.FixtureRequest,
-) -> None:
-    seconds = 60.0 if request.config.getoption("--campaign", default=False) else 1.0
-    with DataLogger("out", "rig", max_unsynced=8 << 20) as logger:
-        end, number = time.monotonic() + seconds, 0
-        while time.monotonic() < end:
-            for _ in range(1000):
-                logger.put(1, number, b"%09d" % number + bytes(55))
-                number += 1
-    assemble_log_archives(logger.output_directory)
-    reader = LogArchiveReader(logger.output_directory / "1_log.npz", onset_us=0)
-    assert reader.message_count == number
-    assert (reader.read_arrays().timestamps == range(number)).all()

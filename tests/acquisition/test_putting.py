@@ -1,5 +1,6 @@
 """Putting messages: what is taken, who may put, and what is there afterwards."""
 
+import gc
 import itertools
 import mmap
 import multiprocessing
@@ -236,9 +237,10 @@ def test_a_signal_handler_may_put_in_the_middle_of_a_put() -> None:
     def handler(*_: object) -> None:
         number = next(numbers)
         logger.put("handler", number, b"%d" % number)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005)  # not before its end: it would nest for ever
 
     before = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005)
     try:
         put_some(logger.producer, 1, 100_000)
     finally:
@@ -303,6 +305,29 @@ def test_handles_are_pickled_as_what_they_need_to_write() -> None:
         assert type(again) is type(handle)
     pickle.loads(pickle.dumps(logger.producer)).put(1, 1, b"by a copy")
     assert texts(logger, 1) == [b"by a copy"]
+
+
+def test_a_worker_that_unpickles_a_producer_for_each_task_makes_no_more_folders() -> None:
+    handle = pickle.dumps(DataLogger("out", "rig").producer)
+    program = """
+        import os, sys
+        import pickle
+        handle = bytes.fromhex(sys.argv[1])
+        for number in range(100):
+            pickle.loads(handle).put(1, number, b"task")
+        print(len(os.listdir("out/rig_data_log")))
+        """
+    assert int(output(program, handle.hex())) <= 3  # as often as garbage was collected
+
+
+def test_a_producer_that_is_garbage_lets_go_of_its_folder() -> None:
+    logger = DataLogger("out", "rig")
+    logger.put(1, 1, b"kept")
+    folder = logger.output_directory
+    del logger
+    gc.collect()
+    assemble_log_archives(folder)
+    assert [path.name for path in folder.iterdir()] == ["1_log.npz"]
 
 
 def test_a_program_that_ends_without_stop_loses_nothing_and_leaves_no_process() -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 from crash.messaging import MOST_LANES, payload
-from helpers import HANG
+from helpers import HANG, python
 from holdfast import LogArchiveReader, assemble_log_archives
 from holdfast.acquisition import sources_in
+from holdfast.journal import writer_lives
 
 ORDERS = (
     ["producer", "producer", "logger", "producer", "parent"],
@@ -43,7 +45,7 @@ def killer() -> Iterator["subprocess.Popen[str]"]:
 def test_whoever_is_killed_every_message_put_is_in_the_archives_once_and_in_order(
     killer: "subprocess.Popen[str]", request: pytest.FixtureRequest
 ) -> None:
-    least = 4000 if request.config.getoption("--campaign", default=False) else 150
+    least = 4000 if request.config.getoption("--campaign", default=False) else 120
     chance = random.Random(6)  # noqa: S311 - a test to be repeated
     kills = rounds = put = 0
     accepted: dict[int, int] = {}
@@ -66,6 +68,26 @@ def test_whoever_is_killed_every_message_put_is_in_the_archives_once_and_in_orde
             shutil.rmtree("out")
             accepted = {}
     assert put > 100 * rounds  # the campaign did kill processes in the middle of their work
+
+
+def test_a_lock_left_to_a_program_that_a_killed_producer_was_starting_is_waited_for() -> None:
+    died = python(
+        """
+        import os, signal, subprocess
+        from holdfast import DataLogger
+        DataLogger("out", "rig").put(1, 0, b"kept")
+        lock = next(fd for fd in os.listdir("/proc/self/fd")
+                    if os.path.realpath(f"/proc/self/fd/{fd}").endswith("/lock"))
+        subprocess.Popen(["sleep", "0.3"], pass_fds=[int(lock)], stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    (producer,) = FOLDER.glob("producer-*")
+    assert writer_lives(producer)
+    assemble()
+    assert [path.name for path in FOLDER.iterdir()] == ["1_log.npz"]
 
 
 def assemble() -> None:

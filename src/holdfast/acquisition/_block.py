@@ -126,8 +126,8 @@ class Block:
             raise
 
     def _open_mapped(self, length: int) -> None:
-        self._map = mmap.mmap(self._descriptor, length)
-        whole = memoryview(self._map)
+        mapped = mmap.mmap(self._descriptor, length)
+        whole = memoryview(mapped)
         header = self.header
         self.times: Column = whole[PAGE : header.words_at].cast("Q")
         self.words: Column = whole[header.words_at : header.words_at + WORD * header.capacity].cast(
@@ -135,6 +135,7 @@ class Block:
         )
         self.payload: Column = whole[header.payload_at :]
         self._states = whole[:WORDS_END].cast("Q")
+        self._map = mapped  # last: an interruption before leaves nothing to let go of
 
     def _open_written(self) -> None:
         header = self.header

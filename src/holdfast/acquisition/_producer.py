@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.acquisition._format import DEFINE, FIRST_NAMED, SHIFT
 from holdfast.acquisition._input import as_bytes, checked_time, source_number
 from holdfast.acquisition._lane import Lane
+from holdfast.acquisition._many import put_many
 from holdfast.acquisition._supply import WAIT, Supply
 from holdfast.errors import InvalidInputError, StateError
 
@@ -60,15 +61,17 @@ class Producer:
         self._stopped = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Producer, (self._folder, self._recording, self._max_unsynced)
+        return _producer_of, self._options
+
+    @property
+    def _options(self) -> tuple[Path, int, int | None]:
+        return self._folder, self._recording, self._max_unsynced
 
     def __repr__(self) -> str:
         return f"Producer({str(self._folder)!r})"
 
     def put_many(self, source: int | str, times: "npt.ArrayLike", payloads: Any) -> None:
         """Put many messages of one source at once; see `DataLogger.put_many`."""
-        from holdfast.acquisition._many import put_many
-
         put_many(self, source, times, payloads)
 
     # What lanes need of it
@@ -286,6 +289,15 @@ class _Ticket:
 
 
 _producers: "weakref.WeakSet[Producer]" = weakref.WeakSet()
+
+
+def _producer_of(folder: Path, recording: int, max_unsynced: int | None) -> Producer:
+    """Return this process's producer: one that is unpickled for each task must not be new each."""
+    options = folder, recording, max_unsynced
+    for known in list(_producers):
+        if known._options == options:  # noqa: SLF001 - its own module
+            return known
+    return Producer(*options)
 
 
 def _forget_in_child() -> None:

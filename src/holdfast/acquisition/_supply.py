@@ -38,8 +38,10 @@ class Supply:
 
     def __init__(self, folder: Path, recording: int, max_unsynced: int | None) -> None:
         self._folder, self._recording, self._max_unsynced = folder, recording, max_unsynced
+        self._boot = boot_id() or ""  # now: what a put imports, a handler's put finds half imported
         self._lock = threading.RLock()
         self._locks: list[WriterLock] = []
+        weakref.finalize(self, _let_go, self._locks).atexit = False  # threads may put until the end
         self._home: Path | None = None
         self._numbers = itertools.count(1)
         self._preparer: Preparer | None = None
@@ -77,12 +79,12 @@ class Supply:
 
     def _awaited(self, lane: Lane) -> bool:
         """Whether a block was in the making for the lane, and is no more."""
-        if not lane.awaits:
-            return False
+        was = pending = lane.awaits
         deadline = time.monotonic() + _AWAITED
-        while lane.awaits and time.monotonic() < deadline:
+        while pending and time.monotonic() < deadline:
             time.sleep(WAIT)
-        return not lane.awaits
+            pending = lane.awaits
+        return was and not pending
 
     def make(self, lane: Lane, length: int, mean: int) -> Block:
         """Make a block for a lane.
@@ -93,7 +95,7 @@ class Supply:
             If the disk is full.
         """
         identity = int.from_bytes(os.urandom(WORD), "little")
-        header = (identity, self._recording, lane.number, boot_id() or "")
+        header = (identity, self._recording, lane.number, self._boot)
         while True:
             home = self._home or self._make_home()
             path = home / f"{next(self._numbers):08d}{SUFFIX}"
@@ -163,10 +165,13 @@ class Supply:
     def close(self) -> None:
         """Let go of the folder: whoever looks after it may seal what is there."""
         with self._lock:
-            for lock in self._locks:
-                lock.release()
-            self._locks.clear()
+            _let_go(self._locks)
             self._home = None
+
+
+def _let_go(locks: list[WriterLock]) -> None:
+    while locks:
+        locks.pop().release()
 
 
 _DURABILITY = Durability()

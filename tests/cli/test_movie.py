@@ -1,23 +1,45 @@
+import io
 import json
 import os
 import subprocess
 import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from holdfast import H5Logger
+from holdfast.cli import main
 from holdfast.fields import FileStorage, MovieStorage, ZarrStorage
 from movies import FLAT, decoded, moving, write_movie
 
 
-def holdfast(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", "from holdfast.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(
-        command, check=False, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"}
-    )
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command gave; in this process, because starting others takes most of the time."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def holdfast(*arguments: object) -> Done:
+    out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+    with (
+        mock.patch.object(sys, "argv", ["holdfast", *map(str, arguments)]),
+        warnings.catch_warnings(),  # the command shows them in its own way
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    texts = (stream.buffer.getvalue().decode() for stream in (out, err))
+    return Done(int(ended.value.code or 0), *texts)
 
 
 STORAGES: list[tuple[str, Any]] = [
@@ -103,3 +125,30 @@ def test_what_is_not_there_or_wrong_has_its_exit_code() -> None:
     assert done.returncode == 0
     assert len(decoded(Path("x.mp4"))) == 2
     assert FLAT.shape == (8, 4)
+
+
+def test_a_movie_does_not_take_the_place_of_the_fields_it_is_made_of() -> None:
+    write_movie(MovieStorage("x.mp4", codec="ffv1"), 2)
+    before = Path("x.mp4").read_bytes()
+    done = holdfast("movie", "x.mp4", "--quiet")
+    assert done.returncode == 2
+    assert "holds the fields themselves" in done.stderr
+    assert Path("x.mp4").read_bytes() == before
+
+
+def test_a_rendering_is_said_to_hold_no_fields() -> None:
+    write_movie(MovieStorage("x.gif", bare=True), 2)
+    done = holdfast("show", "x.gif")
+    assert done.returncode == 4
+    assert "movie without data" in done.stderr
+
+
+def test_numbers_of_a_grid_are_shown_plain() -> None:
+    pde = pytest.importorskip("pde")
+    with FileStorage("x.h5") as storage:
+        storage.append(pde.ScalarField(pde.CartesianGrid([[0, 2], [0, 1]], [4, 2]), 1.0), 0)
+    assert (
+        "((0.0, 2.0), (0.0, 1.0))"
+        in json.loads(holdfast("show", "x.h5", "--json").stdout)["fields"]["grid"]
+    )
+    assert "float64(" not in holdfast("show", "x.h5").stdout

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.text import Text
 
 from holdfast._text import short, visible
@@ -13,6 +14,7 @@ from holdfast.journal import journal_folder
 from holdfast.streams import StreamsReader
 
 STORE, MOVIES = ".zarr", (".mkv", ".avi", ".mov", ".mp4")
+RENDERINGS = (".gif", ".webm", ".m4v")
 
 
 def is_data_file(path: Path) -> bool:
@@ -27,11 +29,17 @@ def open_fields(path: Path) -> StorageBase:
     ------
     MissingFileError
         If there is nothing.
+    FormatError
+        If it is a movie from which no fields can be read.
     """
     if not path.exists() and not Path(journal_folder(str(path))).is_dir():
         raise MissingFileError(f"there is no file {path}; check the name")
     if path.suffix == STORE or path.is_dir():
         return ZarrStorage(path, write_mode="readonly")
+    if path.suffix.lower() in RENDERINGS:
+        raise FormatError(
+            f"{path} is a movie without data; name the file that it was made of instead"
+        )
     if path.suffix.lower() in MOVIES:
         return MovieStorage(path, codec="ffv1", write_mode="readonly")
     return FileStorage(path, write_mode="readonly")
@@ -75,7 +83,7 @@ def _fields(storage: StorageBase) -> dict[str, Any]:
         "kind": storage.form.name if known else None,
         "shape": list(storage.data_shape) if known else None,
         "dtype": str(storage.dtype) if known else None,
-        "grid": None if storage.grid is None else str(storage.grid),
+        "grid": _grid(storage),
     }
     parts = storage.form.parts if known else None
     if parts is not None:
@@ -83,6 +91,11 @@ def _fields(storage: StorageBase) -> dict[str, Any]:
     hidden = ("field_attributes", "field_form")
     info = {name: value for name, value in storage.info.items() if name not in hidden}
     return {"fields": facts, "attributes": info}
+
+
+def _grid(storage: StorageBase) -> str | None:
+    with np.printoptions(legacy="1.25"):  # py-pde's grids hold numbers of NumPy, to be shown plain
+        return None if storage.grid is None else str(storage.grid)
 
 
 def _streams(path: Path) -> dict[str, Any]:

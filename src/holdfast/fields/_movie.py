@@ -329,6 +329,9 @@ def make_movie(
     count = len(storage)
     if not count:
         raise StateError(f"{storage!r} holds no field to make a movie of; append one")
+    source = getattr(storage, "filename", None)
+    if source is not None and os.path.realpath(source) == os.path.realpath(filename):
+        raise InvalidInputError(f"{filename} holds the fields themselves; choose another name")
     movie = MovieStorage(filename, write_mode="truncate", allow_backwards=True, **options)
     if not movie.is_archive and options.get("limits") is None:
         seen = _limits_of_all(storage)

@@ -205,7 +205,9 @@ def _facts(storage: "Hooks") -> Iterator[tuple[str, str]]:
         yield "shape", str(storage.data_shape)
         yield "dtype", str(storage.dtype)
         if storage.grid is not None:
-            yield "grid", str(storage.grid)
+            with np.printoptions(legacy="1.25"):  # py-pde's grids hold numbers of NumPy
+                text = str(storage.grid)
+            yield "grid", text
 
 
 def _thumbnail(storage: "Hooks") -> str:

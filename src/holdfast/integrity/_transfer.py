@@ -51,9 +51,9 @@ def transfer_directory(
     """Copy what a folder holds to another, whose folders are made as needed.
 
     Files keep times, permissions and extended attributes, holes stay holes, symlinks stay symlinks
-    and are never followed. A file at the destination is whole or not there. If the transfer was
-    stopped, call it again: what has the same size and time is not copied again (with
-    `verify_integrity`: what has the same bytes).
+    and are never followed; hard links become files of their own. A file at the destination is
+    whole or not there. If the transfer was stopped, call it again: what has the same size and time
+    is not copied again (with `verify_integrity`: what has the same bytes).
 
     Parameters
     ----------

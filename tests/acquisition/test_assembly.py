@@ -133,14 +133,36 @@ def test_a_live_producers_messages_are_assembled_again_and_again_once_each() -> 
     assert not list(log_of().glob("producer-*"))
 
 
-@pytest.mark.parametrize(("error", "stride"), [(errno.ENOSPC, 3), (errno.EIO, 4)])
+def found_live(folder: Path, sources: Any) -> dict[Any, list[Any]]:
+    found = {}
+    for source in sources:
+        reader = LogArchiveReader.live(folder, source, onset_us=0)
+        found[source] = [(int(m.timestamp_us), m.payload.tobytes()) for m in reader.iter_messages()]
+    return found
+
+
+def twice_recorded(folder: str) -> dict[Any, list[Any]]:
+    """Record two sources, assemble the first recording, and return what archives shall hold."""
+    expected: dict[Any, list[Any]] = {1: [], "camera": []}
+    for recording in range(2):
+        logger = DataLogger(folder, "rig")
+        put = [(source, 90 - n, b"%d" % n) for n in range(20) for source in expected]
+        for source, time, payload in put:
+            logger.put(source, time + recording, payload)
+        for source in expected:
+            expected[source] += by_time([(t + recording, p) for s, t, p in put if s == source])
+        if not recording:
+            assemble_log_archives(log_of(folder))
+        del logger
+    return expected
+
+
+@pytest.mark.parametrize(("error", "budget"), [(errno.ENOSPC, 500), (errno.EIO, 1 << 20)])
 def test_an_assembly_that_fails_at_any_step_loses_and_doubles_nothing(
-    error: int, stride: int, request: pytest.FixtureRequest
+    error: int, budget: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stride = 1 if request.config.getoption("--campaign", default=False) else stride
-    put = recorded("first", count=60)
-    more = recorded("first", seed=3, count=60)
-    assembled = {s: by_time(put.get(s, [])) + by_time(more.get(s, [])) for s in {*put, *more}}
+    monkeypatch.setattr(_merge, "BUDGET", budget)
+    expected = twice_recorded("first")
     step, seen = 0, set()
     while True:
         folder = Path(f"step{step}")
@@ -148,28 +170,28 @@ def test_an_assembly_that_fails_at_any_step_loses_and_doubles_nothing(
         faults = Faults(at=step, error=error)
         try:
             with injected(faults, below=folder.absolute()):
-                assemble_log_archives(log_of(str(folder)))
+                assemble_log_archives(log_of(str(folder)), max_workers=1)
         except OSError as raised:
             seen.add(raised.errno)
-        for source, messages in assembled.items():
-            reader = LogArchiveReader.live(log_of(str(folder)), source, onset_us=0)
-            found = [m.payload.tobytes() for m in reader.iter_messages()]
-            assert found == [payload for _, payload in messages], faults.calls[-1]
+        assert found_live(log_of(str(folder)), expected) == expected, faults.calls[-1]
         assemble_log_archives(log_of(str(folder)))
-        for source, messages in assembled.items():
-            assert pairs(log_of(str(folder)), source) == messages
-        assert not list(folder.rglob("*.block"))
+        assert {source: pairs(log_of(str(folder)), source) for source in expected} == expected
+        assert {path.name for path in log_of(str(folder)).iterdir()} == {
+            f"{source}_log.npz" for source in expected
+        }
         shutil.rmtree(folder)
         if len(faults.calls) <= step:
             break
-        step += stride
-    assert step > 20
+        step += 1
+    assert step > 40
     assert seen == {error}
 
 
-def test_an_assembly_killed_before_any_step_loses_and_doubles_nothing() -> None:
-    put = recorded("first", count=60)
-    shutil.copytree("first", "copies/0")
+def test_an_assembly_killed_before_any_step_loses_and_doubles_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_merge, "BUDGET", 500)  # so that runs are put in order in files first
+    expected = twice_recorded("first")
     seen = 0
 
     def copy(_: object) -> None:
@@ -179,17 +201,29 @@ def test_an_assembly_killed_before_any_step_loses_and_doubles_nothing() -> None:
 
     with injected(Faults(before=copy), below=Path("first").absolute()):
         assemble_log_archives(log_of("first"))
-    assert seen > 20
-    for step in range(0, seen + 1, 2):
+    assert seen > 40
+    for step in range(1, seen + 1):
         folder = log_of(f"copies/{step}")
-        for source, messages in put.items():
-            reader = LogArchiveReader.live(folder, source, onset_us=0)
-            found = [m.payload.tobytes() for m in reader.iter_messages()]
-            assert found == [payload for _, payload in by_time(messages)]
+        assert found_live(folder, expected) == expected
         assemble_log_archives(folder)
-        for source, messages in put.items():
-            assert pairs(folder, source) == by_time(messages)
-        assert {path.name for path in folder.iterdir()} == {f"{s}_log.npz" for s in put}
+        assert {source: pairs(folder, source) for source in expected} == expected
+        assert {path.name for path in folder.iterdir()} == {f"{s}_log.npz" for s in expected}
+
+
+def test_more_archives_than_files_may_be_open_are_assembled_again() -> None:
+    program = """
+        import resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        from holdfast import DataLogger, LogArchiveReader, assemble_log_archives
+        for part in range(2):
+            logger = DataLogger("out", "rig")
+            for source in range(100):
+                logger.put(source, 1, b"x")
+            assemble_log_archives(logger.output_directory, verify_integrity=True)
+        print(sum(LogArchiveReader(path, 0).message_count
+                  for path in logger.output_directory.glob("*.npz")))
+    """
+    assert output(program) == "200"
 
 
 def test_two_assemblies_at_once_exclude_each_other() -> None:
@@ -219,8 +253,14 @@ def test_the_form_with_a_member_for_each_message_is_written_and_read() -> None:
     assemble_log_archives(log_of(), layout="messages")
     found = LogArchiveReader(log_of() / "3_log.npz", onset_us=0).iter_messages()
     assert [m.payload.tobytes() for m in found] == [b"five", b"five again", b"later"]
+    before = contents(log_of())
+    assemble_log_archives(log_of())
+    assert contents(log_of()) == before
     again.put(3, 8, b"latest")
     assemble_log_archives(log_of())
+    with np.load(log_of() / "3_log.npz") as archive:
+        assert len(archive.files) == 5
+    assemble_log_archives(log_of(), layout="columns")
     assert [payload for _, payload in pairs(log_of(), 3)][1:] == [
         b"five",
         b"five again",
@@ -340,15 +380,17 @@ def test_memory_stays_bounded_however_many_messages_there_are(messages: int) -> 
         count = int(sys.argv[1])
         import numpy as np
         from holdfast import DataLogger, LogArchiveReader, assemble_log_archives
-        limit = (1 << 30) if count > 10_000_000 else (700 << 20)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         logger = DataLogger("out", "rig")
         chance = np.random.default_rng(0)
         rows = np.zeros((100_000, 64), "u1")
         for start in range(0, count, 100_000):
             logger.put_many(1, chance.integers(0, 10**9, 100_000), rows)
         logger.start(); logger.stop()
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
         assemble_log_archives(logger.output_directory)
+        # A reader maps the archive, which is no memory that anybody lacks.
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, resource.RLIM_INFINITY))
         reader = LogArchiveReader(logger.output_directory / "1_log.npz", onset_us=0)
         times, offsets, payload = reader.read_arrays()
         assert (times[1:] >= times[:-1]).all()

@@ -286,3 +286,38 @@ def test_times_that_decrease_are_taken_and_put_in_order() -> None:
         logger.put(1, time, b"%d" % time)
     reader: Any = LogArchiveReader.live(logger.output_directory, 1, onset_us=0)
     assert [m.payload.tobytes() for m in reader.iter_messages()] == [b"10", b"10", b"20", b"30"]
+
+
+def test_no_flipped_bit_of_an_archive_gives_wrong_messages_or_a_strange_error() -> None:
+    sound = archive(4, onset=False).read_bytes()
+    expected = [(10 * n + 10, b"%d" % n) for n in range(4)]
+    for at in range(len(sound)):
+        content = bytearray(sound)
+        content[at] ^= 1 << at % 8
+        Path("1_log.npz").write_bytes(content)
+        try:
+            reader = LogArchiveReader("1_log.npz", onset_us=0)
+            found = [(int(m.timestamp_us), m.payload.tobytes()) for m in reader.iter_messages()]
+        except (FormatError, IntegrityError):
+            continue
+        assert found == expected, at
+
+
+def test_times_that_an_onset_carries_beyond_64_bits_are_refused() -> None:
+    logger = DataLogger("out", "rig")
+    logger.put(1, 2**64 - 1, b"x")
+    assert LogArchiveReader.live(logger.output_directory, 1, 0).read_arrays().timestamps[0] == (
+        2**64 - 1
+    )
+    with pytest.raises(FormatError, match=r"beyond.*onset_us=0"):
+        LogArchiveReader.live(logger.output_directory, 1, 5).read_arrays()
+
+
+def test_a_folder_and_wrong_options_are_named() -> None:
+    reader = LogArchiveReader(archive())
+    with pytest.raises(FormatError, match="out"):
+        LogArchiveReader("out")
+    with pytest.raises(InvalidInputError, match="'x'"):
+        reader.get_batches("x")  # type: ignore[arg-type]  # the point
+    with pytest.raises(InvalidInputError, match="nonsense"):
+        reader.decode("nonsense")

@@ -1,11 +1,13 @@
 """Archives in a folder: their names, and opening them."""
 
+import errno
 import os
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 
 from holdfast.acquisition._columns import (
     COLUMNS,
@@ -54,22 +56,20 @@ def open_archive(path: Path) -> Messages:
         return read_members(path, archive, 0 if named is None else named)
 
 
-def known_blocks(path: Path) -> dict[int, int]:
-    """Return how many messages of which blocks and entries an archive holds; errors as above."""
+def known_blocks(path: Path) -> tuple[dict[int, int], bool]:
+    """Return how many messages of which blocks an archive holds, and whether it has members.
+
+    Errors are those of `open_archive`.
+    """
     with _opened(path) as archive:
-        if set(archive.namelist()) >= _MEMBERS:
+        columns = set(archive.namelist()) >= _MEMBERS
+        if columns:
             check_version(path, archive)
             blocks = small_member(archive, "blocks")
         else:
             check_names(path, archive)
             blocks = commented(archive.comment)[1]
-        return {int(identity): int(count) for identity, count in blocks.tolist()}
-
-
-def holds_members(path: Path) -> bool:
-    """Whether an archive has a member for each message; errors as above."""
-    with _opened(path) as archive:
-        return not set(archive.namelist()) >= _MEMBERS
+        return {int(identity): int(count) for identity, count in blocks.tolist()}, not columns
 
 
 @contextmanager
@@ -85,7 +85,11 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise FormatError(
             f"{path} is no archive of messages, or was cut short ({error}); restore it from a copy"
         ) from None
-    except (ValueError, KeyError, EOFError, NotImplementedError) as error:
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EISDIR):  # a place before its beginning
+            raise
+        raise FormatError(f"{path} is no archive of messages ({error.strerror})") from None
+    except (ValueError, KeyError, EOFError, NotImplementedError, TokenError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{path} is no archive of messages ({error})") from None

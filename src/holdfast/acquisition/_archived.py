@@ -51,12 +51,12 @@ class ArchiveRun:
         messages.check(first, stop)
         starts, lengths = ends_of(messages.offsets[first : stop + 1])
         begin, end = int(starts[0]), int(starts[-1] + lengths[-1])
-        return Part(
+        return Part(  # copies: a view would keep the archive open
             np.full(stop - first, self._number, np.int64),
-            messages.times[first:stop],
+            messages.times[first:stop].copy(),
             starts - begin,
             lengths,
-            messages.payload[begin:end],
+            messages.payload[begin:end].copy(),
         )
 
 

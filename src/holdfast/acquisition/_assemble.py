@@ -17,10 +17,11 @@ from holdfast._sync import fsync_path
 from holdfast.acquisition._alive import producer_lives
 from holdfast.acquisition._archive import OpenArchives, archive_path
 from holdfast.acquisition._archived import archive_runs, recordings_of
-from holdfast.acquisition._collect import Collected, collect
+from holdfast.acquisition._collect import Collected, archived_sources, collect
 from holdfast.acquisition._columns import VERSION, Messages
 from holdfast.acquisition._format import LOGGER
 from holdfast.acquisition._gather import U64, Part, by_source
+from holdfast.acquisition._members import write_members
 from holdfast.acquisition._merge import merged_parts
 from holdfast.acquisition._npz import ColumnFile
 from holdfast.acquisition._runs import Run, Source
@@ -43,7 +44,7 @@ def assemble_log_archives(
     memory_mapping: bool = True,
     verbose: bool = False,
     verify_integrity: bool = False,
-    layout: Layout = "columns",
+    layout: Layout | None = None,
 ) -> None:
     """Bring all messages of a logger's folder into archives, ``<source>_log.npz``, by time.
 
@@ -67,9 +68,10 @@ def assemble_log_archives(
     verify_integrity : bool
         Read the new archives back and compare every message with its source before anything is
         deleted. Checksums are verified in any case.
-    layout : {"columns", "messages"}
-        Few columns for all messages, or one member for each, as ataraxis writes them: 290 bytes
-        more each, sources 0 to 255 only, and slow.
+    layout : {"columns", "messages"}, optional
+        The form of all archives afterwards: few columns for all messages, or one member for each,
+        as ataraxis writes them: 290 bytes more each, sources 0 to 255 only, and slow. None:
+        archives keep the form they have, and new ones are columns.
 
     Raises
     ------
@@ -86,21 +88,31 @@ def assemble_log_archives(
     """
     folder = Path(os.path.abspath(log_directory))
     workers = _checked_workers(max_workers)
-    if layout not in ("columns", "messages"):
+    if layout not in (None, "columns", "messages"):
         raise InvalidInputError(f"layout must be 'columns' or 'messages', not {layout!r}")
     if not folder.is_dir():
         raise MissingFileError(f"there is no folder {folder}; pass a logger's output_directory")
     del memory_mapping  # see above: nothing depends on it any more
     with _at_work(folder) as workshop:
         collected = collect(folder)
-        if collected.runs:
-            _build(folder, workshop, collected, workers, verbose=verbose, verify=verify_integrity)
+        again = collected.members if layout == "columns" else set()
+        if collected.runs or again:
+            _build(
+                folder,
+                workshop,
+                collected,
+                again,
+                workers,
+                verbose=verbose,
+                verify=verify_integrity,
+            )
         if remove_sources:
             _remove(folder, collected)
-        if layout == "messages":  # last, because its archives can list a few blocks only
-            from holdfast.acquisition._members import write_members
-
-            write_members(folder, workshop, _still_there(collected))
+        members = (
+            archived_sources(folder) if layout == "messages" else sorted(collected.members, key=str)
+        )
+        if members and layout != "columns":  # last, as these archives list few blocks only
+            write_members(folder, workshop, members, _still_there(collected))
     if collected.problems:
         raise IntegrityError(
             f"{folder} holds damaged blocks, which stay there; all other messages are assembled. "
@@ -174,12 +186,16 @@ def _build(
     folder: Path,
     workshop: Path,
     collected: Collected,
+    again: set[Source],
     workers: int,
     *,
     verbose: bool,
     verify: bool,
 ) -> None:
-    changed = sorted({number for run in collected.runs for number in run.survey.counts})
+    changed = sorted(
+        {number for run in collected.runs for number in run.survey.counts}
+        | {collected.sources.number(source) for source in again}
+    )
     runs: list[Run] = []
     archives = OpenArchives()
     for number in changed:

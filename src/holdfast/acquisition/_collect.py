@@ -27,8 +27,10 @@ class Collected:
         The sources, numbered.
     taken : dict
         For each source that has an archive: how many messages of which blocks are in it.
+    members : set
+        Sources whose archive has a member for each message.
     runs : list of Run
-        What is not in them.
+        What is not in archives.
     blocks : list of BlockRun
         Those of the runs that are blocks, and blocks that archives hold already.
     finished : list of Path
@@ -41,6 +43,7 @@ class Collected:
 
     sources: Sources = field(default_factory=Sources)
     taken: dict[Source, dict[int, int]] = field(default_factory=dict)
+    members: set[Source] = field(default_factory=set)
     runs: list[Run] = field(default_factory=list)
     blocks: list[BlockRun] = field(default_factory=list)
     finished: list[Path] = field(default_factory=list)
@@ -78,7 +81,9 @@ def _collect(folder: Path, source: Source | None) -> Collected:
     # After the blocks: what is assembled meanwhile is seen twice then, and told apart, not missed.
     for known in [source] if source is not None else archived_sources(folder):
         with contextlib.suppress(MissingFileError):
-            collected.taken[known] = known_blocks(archive_path(folder, known))
+            collected.taken[known], members = known_blocks(archive_path(folder, known))
+            if members:
+                collected.members.add(known)
     taken = collected.taken
     for path, final in found:
         _add_block(collected, path, taken, final=final)

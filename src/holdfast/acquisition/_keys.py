@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from holdfast.errors import NotFoundError
+from holdfast.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from holdfast.acquisition._reader import LogArchiveReader
@@ -75,3 +75,19 @@ def row_of(key: Any, where: str) -> int:
     if found is None:
         raise NotFoundError(f"{where} has no message {key!r}; take keys from get_batches()")
     return int(found[1])
+
+
+def check_shares(workers: Any, batch_multiplier: Any) -> None:
+    """Refuse what is no number of workers, or of batches for each.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is none.
+    """
+    if not isinstance(workers, int):
+        raise InvalidInputError(f"workers must be a whole number, not {workers!r}")
+    if not isinstance(batch_multiplier, int) or batch_multiplier < 1:
+        raise InvalidInputError(
+            f"batch_multiplier must be a number from 1 on, not {batch_multiplier!r}"
+        )

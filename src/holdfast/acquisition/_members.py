@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from holdfast._sync import fsync_path
-from holdfast.acquisition._archive import archive_path, fsync_file, open_archive
-from holdfast.acquisition._collect import archived_sources
+from holdfast.acquisition._archive import archive_path, fsync_file, known_blocks, open_archive
 from holdfast.acquisition._columns import Messages
 from holdfast.acquisition._runs import Source
 from holdfast.errors import InvalidInputError
 
 
-def write_members(folder: Path, workshop: Path, present: Iterable[int]) -> None:
-    """Write every archive of a folder anew, with a member ``<id>_<time>`` for each message.
+def write_members(
+    folder: Path, workshop: Path, sources: Iterable[Source], present: Iterable[int]
+) -> None:
+    """Write the archives of some sources anew, with a member ``<id>_<time>`` for each message.
 
     Messages of one source and time get ``_2``, ``_3`` … behind the time.
 
@@ -28,6 +29,8 @@ def write_members(folder: Path, workshop: Path, present: Iterable[int]) -> None:
         The logger's folder.
     workshop : Path
         Where archives are made.
+    sources : iterable of int or str
+        Whose archives; those that have this form stay as they are.
     present : iterable of int
         Blocks and entries that are still there.
 
@@ -38,16 +41,16 @@ def write_members(folder: Path, workshop: Path, present: Iterable[int]) -> None:
     OSError
         If the disk is full; archives that are not written yet keep their columns.
     """
-    for source in archived_sources(folder):
+    for source in sources:
         path = archive_path(folder, source)
-        messages = open_archive(path)
-        if messages.keys is not None:
+        if known_blocks(path)[1]:
             continue
         if not isinstance(source, int) or source > 255:
             raise InvalidInputError(
                 f"source {source!r} has no place in layout='messages', which holds 0 to 255; "
                 "assemble with layout='columns'"
             )
+        messages = open_archive(path)
         messages.check(0, len(messages.times))
         temporary = workshop / f"members-{source}.npz"
         _write(temporary, source, messages, _comment(path, messages, set(present)))

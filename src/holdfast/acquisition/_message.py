@@ -47,7 +47,7 @@ class MessageArrays(NamedTuple):
     payload: U8
 
 
-def decoded(arrays: MessageArrays, kind: np.dtype[Any], where: str) -> npt.NDArray[Any]:
+def decoded(arrays: MessageArrays, dtype: npt.DTypeLike, where: str) -> npt.NDArray[Any]:
     """Return payloads as an array of a fixed dtype; `where` names them in errors.
 
     Raises
@@ -55,6 +55,10 @@ def decoded(arrays: MessageArrays, kind: np.dtype[Any], where: str) -> npt.NDArr
     InvalidInputError
         If a payload has another size, or the dtype holds Python objects.
     """
+    try:
+        kind = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{dtype!r} is no dtype ({error})") from None
     if kind.hasobject or not kind.itemsize:
         raise InvalidInputError(f"payloads cannot be decoded as {kind}; choose a fixed dtype")
     _, offsets, payload = arrays

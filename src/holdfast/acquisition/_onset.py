@@ -7,11 +7,13 @@ import numpy as np
 
 from holdfast.acquisition._columns import Messages
 from holdfast.acquisition._gather import U64
+from holdfast.errors import FormatError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 ONSET_BYTES = 8
+LAST_TIME = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,17 @@ def _onset_of(messages: Messages, first: int, stop: int) -> int | None:
 
 
 def absolute(times: U64, onset: int) -> U64:
-    """Return times as microseconds since the epoch."""
+    """Return times, which are in order, as microseconds since the epoch.
+
+    Raises
+    ------
+    FormatError
+        If the last is beyond what 64 bits hold.
+    """
+    if len(times) and int(times[-1]) + onset > LAST_TIME:
+        raise FormatError(
+            f"time {int(times[-1])} with onset {onset} is beyond 2**64 - 1 µs; pass onset_us=0 "
+            "where times were put as microseconds since the epoch"
+        )
     result: npt.NDArray[np.uint64] = times + np.uint64(onset)
     return result

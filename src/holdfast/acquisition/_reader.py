@@ -13,11 +13,11 @@ from holdfast.acquisition._archive import open_archive
 from holdfast.acquisition._columns import Messages, ends_of
 from holdfast.acquisition._gather import U64, gather
 from holdfast.acquisition._input import checked_time
-from holdfast.acquisition._keys import KeyBatch, row_of
+from holdfast.acquisition._keys import KeyBatch, check_shares, row_of
 from holdfast.acquisition._live import snapshot
 from holdfast.acquisition._message import LogMessage, MessageArrays, decoded
 from holdfast.acquisition._onset import Recording, absolute, recordings
-from holdfast.errors import FormatError, InvalidInputError, NotFoundError
+from holdfast.errors import FormatError, NotFoundError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -161,11 +161,13 @@ class LogArchiveReader:
         list of KeyBatch
             Sequences of keys for `iter_messages`; one where there are fewer than 2000 messages,
             none where there are none.
+
+        Raises
+        ------
+        InvalidInputError
+            If one is no such number.
         """
-        if batch_multiplier < 1:
-            raise InvalidInputError(
-                f"batch_multiplier must be a number from 1 on, not {batch_multiplier!r}"
-            )
+        check_shares(workers, batch_multiplier)
         count = self.message_count
         if not count:
             return []
@@ -361,7 +363,7 @@ class LogArchiveReader:
         InvalidInputError
             If a payload has another size, or the dtype holds Python objects.
         """
-        return decoded(self.read_arrays(elapsed=True), np.dtype(dtype), self._where)
+        return decoded(self.read_arrays(elapsed=True), dtype, self._where)
 
     def to_arrow(self) -> "pa.Table":
         """Return all messages as an Arrow table of ``timestamp`` (µs, UTC) and ``payload``.

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -38,12 +39,16 @@ def messages(directory: Path, as_json: bool) -> None:
 @click.option(
     "--layout",
     type=click.Choice(["columns", "messages"]),
-    default="columns",
-    show_default=True,
-    help="Few columns, or a member for each message, as ataraxis has them.",
+    help="Few columns, or a member for each message, as ataraxis has them; else as it was.",
 )
 @click.option("--workers", type=int, help="Threads that write archives.")
-def assemble(directory: Path, keep: bool, verify: bool, layout: str, workers: int | None) -> None:
+def assemble(
+    directory: Path,
+    keep: bool,
+    verify: bool,
+    layout: Literal["columns", "messages"] | None,
+    workers: int | None,
+) -> None:
     """Bring the messages in DIRECTORY into archives, one a source, sorted by time.
 
     DIRECTORY is the folder of a logger, or a run, or its run id. Call it again for messages that
@@ -56,7 +61,7 @@ def assemble(directory: Path, keep: bool, verify: bool, layout: str, workers: in
         workers,
         remove_sources=not keep,
         verify_integrity=verify,
-        layout="messages" if layout == "messages" else "columns",
+        layout=layout,
         verbose=True,
     )
 

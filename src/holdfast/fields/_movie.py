@@ -72,7 +72,8 @@ class MovieStorage(StorageBase):
     loglevel : str, optional
         Accepted for py-pde's sake; errors of ffmpeg are in the exceptions.
     info, write_mode, allow_backwards
-        As `StorageBase` takes them. A movie that is continued must have the same size.
+        As `StorageBase` takes them. A movie that is continued keeps its size and codec, and an
+        archive its limits.
 
     Raises
     ------

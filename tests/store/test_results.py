@@ -255,3 +255,29 @@ def test_a_symlink_out_of_the_run_is_not_followed() -> None:
     with pytest.raises(InvalidInputError, match="leads out"):
         run.save_data("link.txt", "y")
     assert secret.read_text() == "x"
+
+
+def test_data_that_wait_for_the_launch_are_given_back_before_it_as_after_it() -> None:
+    rows = [{"x": 1, "y": 0.5}, {"x": 2, "y": None}]
+    saved = {
+        "note.txt": "half way",
+        "settings.json": {"layers": [1, 2]},
+        "lines.jsonl": [1, {"a": None}],
+        "table.csv": rows,
+        "options.yaml": {"dt": 0.1},
+        "raw.bin": b"\xff\x00",
+        "inputs.npy": np.array([1.0, 2.0]),
+        "both.npz": {"x": np.arange(3), "y": np.zeros(2)},
+        "objects.pkl": {1, 2},
+    }
+    run = get(returns, number=len(get.all(returns)))
+    for name, value in saved.items():
+        run.save_data(name, value)
+
+    before = {name: run.load_data(name, trust=True) for name in saved}
+    with pytest.raises(InvalidInputError, match="trust=True"):
+        run.load_data("objects.pkl")
+    run.launch()
+
+    assert all(same(before[name], saved[name]) for name in saved)
+    assert all(same(run.load_data(name, trust=True), saved[name]) for name in saved)

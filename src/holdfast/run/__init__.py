@@ -10,7 +10,7 @@ from holdfast.run._logbook import Logbook
 from holdfast.run._messages import MESSAGES
 from holdfast.run._metadata import state_of, writer_of
 from holdfast.run._open import abandon_run, fail_run, open_run
-from holdfast.run._pickles import unpickle
+from holdfast.run._pickles import check_trust, unpickle
 from holdfast.run._reader import LogReader
 from holdfast.run._summary import facts_of
 
@@ -22,6 +22,7 @@ __all__ = [
     "LogReader",
     "Logbook",
     "abandon_run",
+    "check_trust",
     "facts_of",
     "fail_run",
     "open_run",

@@ -30,12 +30,23 @@ def unpickle(path: Path, *, trust: bool) -> Any:
     FormatError
         If the file is damaged, or a class it needs cannot be imported.
     """
-    if not trust:
-        raise InvalidInputError(
-            f"{path} is a pickle, and reading one can run any code; if you trust its origin, "
-            "pass trust=True"
-        )
+    check_trust(path, trust=trust)
     try:
         return pickle.loads(path.read_bytes())  # noqa: S301 - on explicit request
     except _UNPICKLING_ERRORS as error:
         raise FormatError(f"{path} cannot be unpickled: {error}") from error
+
+
+def check_trust(what: object, *, trust: bool) -> None:
+    """Refuse a pickle that nobody has said to trust.
+
+    Raises
+    ------
+    InvalidInputError
+        If `trust` is not given.
+    """
+    if not trust:
+        raise InvalidInputError(
+            f"{what} is a pickle, and reading one can run any code; if you trust its origin, "
+            "pass trust=True"
+        )

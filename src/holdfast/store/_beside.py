@@ -8,7 +8,7 @@ from holdfast._sync import Durability
 from holdfast.errors import StateError
 from holdfast.records import Record, Records, record_file
 from holdfast.run import LogReader
-from holdfast.store._data import encoded, place_of, read_data, write_data
+from holdfast.store._data import encoded, place_of, read_data, waiting_data, write_data
 from holdfast.store._output import OUTPUT
 from holdfast.store._pending import RECORDS, Pending, WaitingWriter
 
@@ -64,7 +64,7 @@ class Beside(ABC):
             write_data(there, name, content, self._durability)
 
     def load_data(self, name: str, default: Any = _NOTHING, *, trust: bool = False) -> Any:
-        """Return data that `save_data`, or the task, saved.
+        """Return data that `save_data`, or the task, saved; also those that wait for the launch.
 
         Parameters
         ----------
@@ -84,6 +84,9 @@ class Beside(ABC):
         StateError
             If the run is not there yet, and no default is given.
         """
+        waiting = self._pending.data.get(name)
+        if waiting is not None:
+            return waiting_data(name, waiting, trust=trust)
         try:
             return read_data(self.reader, name, trust=trust)
         except (FileNotFoundError, StateError):

@@ -21,7 +21,7 @@ from holdfast._names import inside, nearest, safe_name
 from holdfast._plain import dump_json, from_plain, load_json, to_plain
 from holdfast._sync import Durability
 from holdfast.errors import FormatError, InvalidInputError, MissingFileError
-from holdfast.run import LogReader, unpickle
+from holdfast.run import LogReader, check_trust, unpickle
 from holdfast.store._results import RESULT
 
 _ARRAYS = (".npy", ".npz")
@@ -98,11 +98,28 @@ def read_data(run: LogReader, name: str, *, trust: bool) -> Any:
         return run.load_arrays(stem)
     if ending in _PICKLES:
         return unpickle(path, trust=trust)
-    decode = _DECODERS.get(ending)
     try:
-        return decode(path) if decode else _as_text(path.read_bytes())
+        return _DECODERS.get(ending, _as_text)(path.read_bytes())
     except (ValueError, yaml.YAMLError, csv.Error, RecursionError) as error:
         raise FormatError(f"{path} is damaged: {error}; restore it from a copy") from None
+
+
+def waiting_data(name: str, content: bytes, *, trust: bool) -> Any:
+    """Return data that wait in memory for their run, as `read_data` will.
+
+    Raises
+    ------
+    InvalidInputError
+        If they are pickled, and `trust` is not given.
+    """
+    ending = PurePosixPath(name).suffix
+    if ending in _PICKLES:
+        check_trust(name, trust=trust)
+        return pickle.loads(content)  # noqa: S301 - made by this process, and on explicit request
+    if ending in _ARRAYS:
+        loaded: Any = np.load(io.BytesIO(content), allow_pickle=False)
+        return dict(loaded) if ending == ".npz" else loaded
+    return _DECODERS.get(ending, _as_text)(content)
 
 
 def _as_text(content: bytes) -> str | bytes:
@@ -190,10 +207,9 @@ def _nested(value: Any) -> bool:
     return isinstance(value, list | dict)
 
 
-def _read_csv(path: Path) -> list[dict[str, Any]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, strict=True)
-        return [{name: _cell(text) for name, text in row.items()} for row in rows]
+def _read_csv(content: bytes) -> list[dict[str, Any]]:
+    rows = csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True)
+    return [{name: _cell(text) for name, text in row.items()} for row in rows]
 
 
 def _cell(text: Any) -> Any:
@@ -205,21 +221,21 @@ def _cell(text: Any) -> Any:
     return float(text) if _REAL.fullmatch(text) else text
 
 
-def _read_json(path: Path) -> Any:
-    return load_json(path.read_bytes(), str(path))
+def _read_json(content: bytes) -> Any:
+    return load_json(content, "it")
 
 
-def _read_json_lines(path: Path) -> list[Any]:
-    lines = path.read_bytes().splitlines()
-    return [load_json(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line]
+def _read_json_lines(content: bytes) -> list[Any]:
+    lines = enumerate(content.splitlines(), 1)
+    return [load_json(line, f"line {number}") for number, line in lines if line]
 
 
-def _read_yaml(path: Path) -> Any:
-    return from_plain(yaml.load(path.read_bytes(), Loader=_Loader))  # noqa: S506 - a safe loader
+def _read_yaml(content: bytes) -> Any:
+    return from_plain(yaml.load(content, Loader=_Loader))  # noqa: S506 - a safe loader
 
 
-def _read_text(path: Path) -> str:
-    return path.read_bytes().decode("utf-8", "surrogateescape")
+def _read_text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
 
 
 _ENCODERS: dict[str, Callable[[str, Any], bytes]] = {
@@ -232,7 +248,7 @@ _ENCODERS: dict[str, Callable[[str, Any], bytes]] = {
     ".yaml": _yaml,
     ".yml": _yaml,
 }
-_DECODERS: dict[str, Callable[[Path], Any]] = {
+_DECODERS: dict[str, Callable[[bytes], Any]] = {
     ".txt": _read_text,
     ".json": _read_json,
     ".jsonl": _read_json_lines,

@@ -1,6 +1,7 @@
 """Reading archives: one by one, as columns, in batches, across sources; and damage."""
 
 import pickle
+import threading
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -321,3 +322,26 @@ def test_a_folder_and_wrong_options_are_named() -> None:
         reader.get_batches("x")  # type: ignore[arg-type]  # the point
     with pytest.raises(InvalidInputError, match="nonsense"):
         reader.decode("nonsense")
+
+
+def test_a_live_reader_sees_no_gap_in_what_a_thread_puts_meanwhile() -> None:
+    logger = DataLogger("out", "rig")
+    logger.put(1, 0, b"0")
+    done = threading.Event()
+
+    def put() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            logger.put(1, number, bytes(100))
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    try:
+        for _ in range(20):
+            reader = LogArchiveReader.live(logger.output_directory, 1, onset_us=0)
+            times = reader.read_arrays().timestamps
+            assert (times == np.arange(len(times))).all()
+    finally:
+        done.set()
+        thread.join()

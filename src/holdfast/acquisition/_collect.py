@@ -85,8 +85,12 @@ def _collect(folder: Path, source: Source | None) -> Collected:
             if members:
                 collected.members.add(known)
     taken = collected.taken
-    for path, final in found:
+    # The last block first: else a thread could go on from one that was read to one that is read
+    # later, and there would be a gap between its messages.
+    for path, final in reversed(found):
         _add_block(collected, path, taken, final=final)
+    collected.blocks.reverse()
+    collected.runs.reverse()
     for start in range(0, len(entries), ENTRIES_A_RUN):
         some = entries[start : start + ENTRIES_A_RUN]
         run = read_entries(some, collected.sources, taken)

@@ -108,6 +108,8 @@ class MainIndex:
     datasets: dict[str, DatasetIndex] = field(default_factory=dict)
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     patches: dict[int, bytearray] = field(default_factory=dict)
+    decoded: tuple[int, memoryview] | None = None
+    """Address and content of the chunk that was decoded last: small rows are often read in turn."""
 
     def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Read rows by absolute numbers; from `DatasetIndex.settled` on they may have changed.
@@ -200,9 +202,14 @@ class MainIndex:
 
     def _unpacked(self, index: DatasetIndex, packed: Compression, tile: Tile) -> memoryview:
         _, address, size, _ = tile
+        last = self.decoded  # looked at once: several threads may read
+        if last is not None and last[0] == address:
+            return last[1]
         content = bytearray(size)
         self._fill(memoryview(content), address)
-        return memoryview(packed.decode(memoryview(content), index.kind.stored.itemsize))
+        found = memoryview(packed.decode(memoryview(content), index.kind.stored.itemsize))
+        self.decoded = address, found
+        return found
 
     def _read_filtered(
         self, index: DatasetIndex, out: npt.NDArray[Any], start: int, stop: int

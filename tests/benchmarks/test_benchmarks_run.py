@@ -85,7 +85,7 @@ def test_the_benchmark_of_messages_prints_its_figures_and_cleans_up(tmp_path: Pa
     )
 
     assert done.returncode == 0, done.stderr
-    for line in ("put of 64 bytes", "mcap writer", "4 producers", "assemble", "bytes a message"):
+    for line in ("put of 64 bytes", "mcap", "4 producers", "assemble", "bytes a message"):
         assert line in done.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,7 @@
 """Recovery: what a dead writer left becomes a whole file, once, or nothing is touched."""
 
 import os
+import shutil
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,9 @@ import pytest
 from helpers import contents, end, python, start
 from holdfast.errors import IntegrityError, LockedError, MissingFileError
 from holdfast.hdf5 import AppendFile, AppendReader, RowType, recover
+from holdfast.journal._format import HEADER_BYTES, MARKS_AT, PAGE, unpack_generation
+from holdfast.journal._reader import _blocks
+from holdfast.journal._segment import GenerationFile
 
 KILLED = """
     import os, sys
@@ -116,3 +120,39 @@ def test_an_empty_folder_is_no_journal() -> None:
     assert AppendReader("x.h5").length("a") == 1
     assert not recover("x.h5").anything
     assert not folder.exists()
+
+
+def test_rows_that_only_a_chunk_in_the_file_has_after_a_power_loss_stay_when_it_is_filled_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A commit had synced them; of their copies in the journal no sync mark reached the disk."""
+    rows = np.arange(610.0)
+    with AppendFile("x.h5", interval=3600) as file:
+        file.stream("x", RowType(np.dtype("f8")), compression="gzip", chunk_rows=1000)
+        file.extend("x", rows[:100])
+        file.extend("x", rows[100:600])
+        file.checkpoint()
+        file.extend("x", rows[600:])
+        file.sync()
+        os.mkdir("lost")
+        shutil.copy("x.h5", "lost/x.h5")
+        shutil.copytree("x.h5-journal", "lost/x.h5-journal")
+    generation = Path("lost/x.h5-journal/00000001.journal")
+    content = bytearray(generation.read_bytes())
+    at = next(o for o, b in _blocks(GenerationFile(generation), _nonce(content)) if b.stream == 1)
+    content[at + MARKS_AT[0] : at + HEADER_BYTES] = bytes(HEADER_BYTES - MARKS_AT[0])
+    generation.write_bytes(content)
+    for module in ("journal._reader", "journal._generation", "hdf5._commit"):
+        monkeypatch.setattr(f"holdfast.{module}.boot_id", lambda: "another boot")
+
+    reader = AppendReader("lost/x.h5")
+    assert reader.read("x", 0, reader.length("x")).tolist() == rows.tolist()
+    assert recover("lost/x.h5").problems == []
+    with h5py.File("lost/x.h5") as plain:
+        assert plain["x"][:].tolist() == rows.tolist()
+
+
+def _nonce(content: bytearray) -> int:
+    header = unpack_generation(bytes(content[:PAGE]))
+    assert header is not None
+    return header.nonce

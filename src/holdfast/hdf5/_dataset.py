@@ -111,6 +111,10 @@ class DatasetWriter:
             self._write_chunks(shown, stop, read)
         self.length = stop
 
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes of rows that are in the dataset."""
+        return np.asarray(self._dataset[start:stop]).tobytes()
+
     def _write_chunks(self, shown: int, stop: int, read: Callable[[int, int], Any]) -> None:
         """Write whole chunks directly, and a part of one row by row where that is possible."""
         step = self._step

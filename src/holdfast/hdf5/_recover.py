@@ -9,6 +9,7 @@ from holdfast._sync import fsync_path
 from holdfast.errors import IntegrityError, MissingFileError
 from holdfast.hdf5._chunks import Compression
 from holdfast.hdf5._commit import finish_commit
+from holdfast.hdf5._dataset import DatasetWriter
 from holdfast.hdf5._rows import RowType
 from holdfast.hdf5._session import Session
 from holdfast.hdf5._thread import Hdf5Thread, collector_off
@@ -136,6 +137,16 @@ def _tidy(folder: Path, *, damaged: bool) -> None:
             (folder / name).unlink()
 
 
+def _rows(writer: DatasetWriter, journal: Journal, identity: int, start: int, stop: int) -> bytes:
+    """Return the bytes of rows, those that the journal lacks from a chunk that is not full.
+
+    After a power loss: a commit had brought them to the disk, and no sync the journal's copies.
+    """
+    first, _ = journal.rows(identity)
+    known = writer.read(start, min(first, stop)) if start < first else b""
+    return known + journal.read(identity, max(start, first), stop)
+
+
 def _bring_in(session: Session, journal: Journal, done: Recovered) -> None:
     for event in journal.events:
         if "declare" in event:
@@ -154,7 +165,7 @@ def _bring_in(session: Session, journal: Journal, done: Recovered) -> None:
                 "away to go on without the rows after them"
             )
         before = writer.length
-        writer.write(stop, partial(journal.read, identity), final=True)
+        writer.write(stop, partial(_rows, writer, journal, identity), final=True)
         if stop > before:
             done.rows[name] = stop - before
     for event in journal.events:

@@ -600,3 +600,15 @@ def test_a_name_that_several_runs_have_is_refused_with_their_paths(holdfast: Com
     assert code == 2
     assert "outputs/x/log_same" in err
     assert "outputs/y/log_same" in err
+
+
+def test_the_package_itself_runs_as_the_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "holdfast", "ls", "--json"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert json.loads(done.stdout) == []

@@ -277,7 +277,7 @@ def test_what_is_saved_before_the_launch_waits_for_it() -> None:
     row.save()
     assert len(run.records("plan")) == 0
     assert os.listdir() == []
-    assert run.load_data("notes.txt", default=None) is None
+    assert run.load_data("notes.txt") == "before"
     run.launch()
     assert run.load_data("notes.txt") == "before"
     assert run.load_data("grid.npy").tolist() == [1.0, 2.0]

@@ -1,5 +1,6 @@
 """Ctrl-C at any line of a launch: the run says what it is, and the same line launches it again."""
 
+import dis
 import sys
 from collections import Counter
 from pathlib import Path
@@ -58,7 +59,8 @@ class Interrupt:
         if not frame.f_code.co_filename.startswith(SOURCE):
             return None
         self.seen += event == "line"
-        if event == "line" and self.seen >= self.at > 0 and not finalising(frame):
+        reached = event == "line" and self.seen >= self.at > 0
+        if reached and not finalising(frame) and not leaving(frame):
             self.place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
             sys.settrace(self.before)
             raise KeyboardInterrupt
@@ -70,3 +72,19 @@ def finalising(frame: FrameType | None) -> bool:
     while frame is not None and frame.f_code.co_name != "__del__":
         frame = frame.f_back
     return frame is not None
+
+
+def leaving(frame: FrameType) -> bool:
+    """Whether a ``with`` is about to call ``__exit__``, where Python lets no signal in.
+
+    A tracer that raises there would leave the block's lock locked, as no Ctrl-C can.
+    """
+    code, at = frame.f_code, frame.f_lasti
+    ahead = [
+        opcode == dis.opmap["LOAD_CONST"] and code.co_consts[argument] is None
+        for opcode, argument in zip(
+            code.co_code[at : at + 10 : 2], code.co_code[at + 1 : at + 11 : 2], strict=False
+        )
+    ]
+    # Three times None, at once or after a value to be returned was put aside.
+    return any(all(ahead[i : i + 3]) for i in range(len(ahead) - 2))

@@ -153,3 +153,13 @@ def test_frames_of_a_killed_camera_are_all_there(folder: Path) -> None:
     assert "together: 700 frames" in printed
     with np.load(folder / "recordings/rig_data_log/right_log.npz") as archive:
         assert len(archive["timestamps"]) == 201
+
+
+def test_a_pipeline_ends_in_an_archive_that_is_as_it_was_sealed(folder: Path) -> None:
+    printed = run_example("pipeline.py")
+    assert printed.splitlines() == ["3 jobs: 3 succeeded", "3 files as sealed"]
+    assert sorted(path.name for path in (folder / "archive").glob("*.npy")) == [
+        "a.npy",
+        "b.npy",
+        "c.npy",
+    ]

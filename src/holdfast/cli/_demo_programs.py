@@ -100,7 +100,7 @@ def random_walk(base: Path) -> None:
             sys.stdout.flush()
 
 
-@task(name="fall_time")
+@task(name="demo_fall_time")
 def fall_time(height: float, gravity: float = 9.81, steps: int = 100_000) -> float:
     """Return how long a fall takes, in seconds, by small steps down the height in metres."""
     middles = (np.arange(steps) + 0.5) * (height / steps)

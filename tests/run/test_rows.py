@@ -143,6 +143,8 @@ for step in itertools.count():
 """
 
 
+# The kill may cut the write of a row short whose save() has not returned, and readers say so.
+@pytest.mark.filterwarnings("ignore:left out of the records:holdfast.errors.HoldfastWarning")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_that_was_killed_shows_every_row_and_is_made_whole(number: signal.Signals) -> None:
     script = SCRIPT.format(sigterm=number == signal.SIGTERM)

@@ -779,6 +779,24 @@ def test_of_processes_that_make_or_overwrite_one_run_at_once_the_winner_is_whole
         assert output(program) == "{0} set() complete True"
 
 
+@pytest.mark.parametrize("option", ["overwrite", "retry"])
+def test_a_run_that_is_replaced_between_two_looks_at_it_gives_an_error_of_ours_at_most(
+    option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output("from holdfast import Logbook; import os; Logbook('a'); os._exit(0)")
+
+    def replaced(run: Path, meta: object) -> bool:
+        os.rename(run, "elsewhere")
+        return False
+
+    monkeypatch.setattr("holdfast.run._metadata._lives", replaced)
+    if option == "overwrite":
+        assert Logbook("a", overwrite=True).status == "initialized"
+    else:
+        with pytest.raises(LockedError, match="is being replaced by another process"):
+            Logbook("a", retry=True)
+
+
 # Names and places
 
 

@@ -129,9 +129,10 @@ def alone(path: Path) -> Iterator[None]:
 def _refuse_running(path: Path) -> None:
     try:
         meta = read_metadata(path)
+        state = state_of(path, meta)  # which looks again, and another process may replace it then
     except (FormatError, FileNotFoundError):
         return
-    if state_of(path, meta) != "running":
+    if state != "running":
         return
     writer = writer_of(meta)
     if writer is None or writer != this_process():
@@ -190,8 +191,13 @@ def retry_run(
 
 def _ended_attempt(path: Path) -> int:
     """Return the number of the attempt that may be set aside."""
-    meta = read_metadata(path)
-    state = state_of(path, meta)
+    try:
+        meta = read_metadata(path)
+        state = state_of(path, meta)
+    except FileNotFoundError:
+        raise LockedError(
+            f"run {path} is being replaced by another process; wait until it has ended"
+        ) from None
     if state not in ("failed", "interrupted"):
         raise StateError(f"run {path} is {state}; only a failed or interrupted run is retried")
     return attempt_number(meta)

@@ -11,7 +11,7 @@ from typing import Any
 
 from holdfast import _sync
 
-HANG = 60.0
+HANG = 150.0
 """Seconds after which something that should happen at once counts as hanging."""
 
 SEPARATORS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"

@@ -31,7 +31,7 @@ def run_example(name: str) -> str:
         [sys.executable, "-W", "error", str(EXAMPLES / name)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=250,
         check=False,
         env=environment,
     )

@@ -185,7 +185,7 @@ def test_a_forked_child_syncs_with_a_thread_of_its_own(tmp_path: Path) -> None:
             synced = threading.Event()
             os.fsync = lambda fd: synced.set()
             replace_bytes(Path("child"), b"", _sync.Durability())
-            os._exit(5 if synced.wait(30) else 1)
+            os._exit(5 if synced.wait(150) else 1)
     """
     assert output(program, cwd=tmp_path) == "5"
 
@@ -209,7 +209,7 @@ def test_a_writer_gives_signs_of_life_until_it_stops() -> None:
         writer = Beating()
         _sync.heartbeat(writer.beat)
         for _ in range(2):
-            assert writer.beaten.wait(60)
+            assert writer.beaten.wait(150)
             writer.beaten.clear()
         _sync.stop_heartbeat(writer.beat)
         _sync._background._beat_all()

@@ -260,9 +260,9 @@ def test_tail_follows_a_live_run_of_another_process_to_its_end(tmp_path: Path) -
     run.stdin.write(b"\n")
     run.stdin.close()
 
-    out, err = tail.communicate(timeout=60)
+    out, err = tail.communicate(timeout=150)
 
-    assert run.wait(timeout=60) == 0
+    assert run.wait(timeout=150) == 0
     run.stdout.close()
     assert b"started" in first
     assert b"WARNING later\n    with a second line\n" in out
@@ -276,7 +276,7 @@ def test_tail_of_a_killed_run_ends_and_says_interrupted(tmp_path: Path) -> None:
     assert run.stdout
     run.stdout.readline()
     run.send_signal(signal.SIGKILL)
-    run.wait(timeout=60)
+    run.wait(timeout=150)
     run.stdin.close()
     run.stdout.close()
 
@@ -284,7 +284,7 @@ def test_tail_of_a_killed_run_ends_and_says_interrupted(tmp_path: Path) -> None:
         [sys.executable, "-c", "from holdfast.cli import main; main()", "tail", "live"],
         cwd=tmp_path,
         capture_output=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 
@@ -319,7 +319,7 @@ def test_a_closed_pipe_ends_the_command_quietly(tmp_path: Path) -> None:
 
     pipeline = f'"{sys.executable}" -c "{script}" ls | head -n 1'
     done = subprocess.run(
-        ["bash", "-c", pipeline], cwd=tmp_path, capture_output=True, timeout=60, check=True
+        ["bash", "-c", pipeline], cwd=tmp_path, capture_output=True, timeout=150, check=True
     )
 
     assert done.stderr == b""
@@ -340,7 +340,7 @@ def on_terminal(arguments: list[str], cwd: Path, code: int = 0, **environment: s
     )
     os.close(child)
     shown = b""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
         try:
             part = os.read(parent, 65536)
@@ -350,7 +350,7 @@ def on_terminal(arguments: list[str], cwd: Path, code: int = 0, **environment: s
             break
         shown += part
     os.close(parent)
-    assert process.wait(timeout=60) == code
+    assert process.wait(timeout=150) == code
     return shown.decode()
 
 
@@ -555,7 +555,7 @@ for name in ("a", "b"):
     log.append("x", 1.5)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=False, timeout=150)
     Path("outputs/log_a/data/streams.h5").write_bytes(b"junk" * 100)
 
     code, out, _ = holdfast("recover", "outputs", "--json")

@@ -124,7 +124,7 @@ def adopt_orphans() -> None:
 
 def wait_for_end() -> None:
     """Return when no process is left, be it one that nobody knew of."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 150
     with contextlib.suppress(ChildProcessError):
         while True:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:

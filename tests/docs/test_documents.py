@@ -71,7 +71,7 @@ def test_the_programs_of_a_page_run_in_order_in_one_namespace(page: Path, tmp_pa
         env=os.environ | {"MPLBACKEND": "Agg", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=250,
         check=False,
     )
     assert done.returncode == 0, f"{name_of(page)}:\n{done.stderr}"

@@ -62,7 +62,7 @@ def test_at_twice_the_bound_a_writer_waits_until_there_is_room_or_no_hope_of_it(
     else:
         room.wanted = False
 
-    writer.join(timeout=60)
+    writer.join(timeout=150)
     assert not writer.is_alive()
 
 

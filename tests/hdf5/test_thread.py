@@ -15,18 +15,18 @@ def test_interrupts_of_whoever_waits_do_not_stop_the_thread() -> None:
         thread = Hdf5Thread(lambda: None, 60.0)
         signal.signal(signal.SIGALRM, interrupt)
         until, interrupts, results = time.monotonic() + 3, 0, 0
-        while time.monotonic() < until:
+        while time.monotonic() < until or interrupts <= 100:
             try:
                 signal.setitimer(signal.ITIMER_REAL, 0.0003 + 1e-7 * interrupts)
                 while True:
                     results += thread.submit(lambda: 1).result()
             except KeyboardInterrupt:
                 interrupts += 1
-        print(thread.submit(lambda: "alive").result(), interrupts > 100, results > 100)
+        print(thread.submit(lambda: "alive").result(), results > 100)
         """
     )
 
-    assert said == "alive True True"
+    assert said == "alive True"
 
 
 def test_nothing_is_imported_by_a_first_row() -> None:

@@ -180,7 +180,7 @@ def test_processes_that_race_to_open_and_remove_a_journal_are_never_in_it_togeth
         assert racer.stdin is not None
         racer.stdin.write("\n")
         racer.stdin.flush()
-    counts = [int(racer.communicate(timeout=60)[0]) for racer in racers]
+    counts = [int(racer.communicate(timeout=150)[0]) for racer in racers]
 
     assert counts == [60] * 4
     assert not FOLDER.exists()

@@ -259,7 +259,7 @@ def test_a_forked_child_of_a_thread_that_saves_can_close(writer: RecordWriter) -
     with writer._file.lock:
         pid = os.fork()
         if pid == 0:
-            signal.alarm(20)  # which ends the child if it hangs
+            signal.alarm(120)  # which ends the child if it hangs
             threading.Thread(target=close_and_exit, args=(writer,)).start()
             signal.pause()
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7

@@ -166,7 +166,7 @@ def test_a_run_that_was_killed_shows_every_row_and_is_made_whole(number: signal.
         [sys.executable, "-c", main, "recover", "outputs"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=True,
     )
 

@@ -16,7 +16,7 @@ def explore(folder: Path) -> str:
         [sys.executable, "-W", "error", str(SCRIPT)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=250,
         check=False,
         cwd=folder,
         env=os.environ | {"NO_COLOR": "1"},

@@ -39,7 +39,7 @@ def run_script(script: str) -> str:
         [sys.executable, "-c", textwrap.dedent(script)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=250,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -108,7 +108,7 @@ def plain_reader(path: str) -> h5py.File:
 
 def wait_for(reader: h5py.File, name: str, length: int) -> None:
     """Refresh until a plain reader sees as many rows, as a script that watches a file would."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
         reader[name].refresh()
         if len(reader[name]) >= length:
@@ -179,7 +179,7 @@ def test_a_second_writer_in_another_process_is_refused_and_told_who_writes() -> 
             [sys.executable, "-c", "from holdfast import h5logger; h5logger('a')"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             check=False,
         )
 

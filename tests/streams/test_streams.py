@@ -87,7 +87,7 @@ def test_follow_yields_rows_to_come_and_ends_with_the_writer(path: Path) -> None
         streams.append("x", number)
     streams.close()
 
-    follower.join(timeout=60)
+    follower.join(timeout=150)
 
     assert seen == list(range(2000))
 

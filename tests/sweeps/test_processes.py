@@ -82,7 +82,7 @@ def test_a_process_forked_while_a_thread_writes_the_index_does_not_wait_for_that
         held.wait()
         child = os.fork()
         if child == 0:
-            signal.alarm(20)  # a child that waits for ever is ended by this
+            signal.alarm(120)  # a child that waits for ever is ended by this
             print(len(e.table()), flush=True)
             with e.add(x=1):
                 Path("begun").touch()

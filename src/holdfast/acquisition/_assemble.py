@@ -23,6 +23,7 @@ from holdfast.acquisition._format import LOGGER
 from holdfast.acquisition._gather import U64, Part, by_source
 from holdfast.acquisition._members import write_members
 from holdfast.acquisition._merge import merged_parts
+from holdfast.acquisition._notice import remove_notices
 from holdfast.acquisition._npz import ColumnFile
 from holdfast.acquisition._runs import Run, Source
 from holdfast.acquisition._service import remove_if_empty
@@ -303,6 +304,7 @@ def _remove(folder: Path, collected: Collected) -> None:
             remove_if_empty(producer)
     if not writer_lives(folder / LOGGER):  # left by one that was killed
         shutil.rmtree(folder / LOGGER, ignore_errors=True)
+    remove_notices(folder)
 
 
 def _still_there(collected: Collected) -> list[int]:

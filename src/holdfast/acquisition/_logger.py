@@ -1,5 +1,6 @@
 """`DataLogger`: a folder that takes messages from any process, and the process that tends it."""
 
+import contextlib
 import os
 import threading
 import time
@@ -100,8 +101,8 @@ class DataLogger:
         self._lock = threading.RLock()
         self._process: LoggerProcess | None = None
         self._finalizer: weakref.finalize[..., object] | None = None
-        self._problem: OSError | None = None
         self._producer = Producer(folder, time.time_ns() // 1000, max_unsynced)
+        self._producer.notice.own()
         self._queue = InputQueue(self._producer)
         self.put = self._producer.put
 
@@ -118,8 +119,11 @@ class DataLogger:
     @property
     def alive(self) -> bool:
         """Whether the logger process runs, and has met no error that was not raised yet."""
-        process = self._process
-        return process is not None and process.alive and self._problem is None
+        process, producer = self._process, self._producer
+        if process is None:
+            return False
+        producer.attend()
+        return process.alive and producer.problem is None
 
     @property
     def input_queue(self) -> InputQueue:
@@ -160,7 +164,7 @@ class DataLogger:
         Raises
         ------
         OSError
-            If no process can be started.
+            If no process can be started, or those that it was stopped for cannot be told.
         StateError
             In a forked child: the logger process is its parent's.
         """
@@ -178,21 +182,24 @@ class DataLogger:
             self._process = LoggerProcess(self._folder, self._poll_seconds, report)
             self._finalizer = stopped_at_exit(self, self._process)
             self._producer.resume()
+            self._producer.notice.tell(stopped=False)
 
     def _met(self, error: OSError) -> None:
-        self._problem = error
         self._producer.fail(error)
+        with contextlib.suppress(OSError):  # the disk that fails is the one to tell others by
+            self._producer.notice.tell(error=error)
 
     def stop(self) -> None:
         """Finish all blocks of this process, and end the logger process once all is on the disk.
 
-        Afterwards `put` is refused here; what other processes put is kept nevertheless. Without
-        effect when it was never started or is stopped.
+        Afterwards `put` is refused, in other processes within about a second; what they put until
+        then is kept. Without effect when it was never started or is stopped.
 
         Raises
         ------
         OSError
-            What the logger process met, such as a failing disk. Messages are kept.
+            What the logger process met, such as a failing disk, or why other processes could not be
+            told. Messages are kept, and the logger is stopped.
         StateError
             In a forked child.
         """
@@ -201,13 +208,25 @@ class DataLogger:
             process, self._process = self._process, None
             if process is None:
                 return
-            self._producer.stop()
+            untold = self._stop_producers()
             if self._finalizer is not None:
                 self._finalizer.detach()
             process.stop()
-            problem, self._problem = self._problem, None
+            problem = self._producer.take_problem() or untold
         if problem is not None:
             raise problem
+
+    def _stop_producers(self) -> OSError | None:
+        """Stop this process's, and tell those of others; return why they cannot be told."""
+        untold = None
+        self._producer.refuse()  # before it is told: a child forked meanwhile has that from here
+        try:
+            self._producer.notice.tell(stopped=True)
+        except OSError as error:
+            untold = error
+            error.add_note("Producers in other processes could not be told to stop.")
+        self._producer.stop()
+        return untold
 
     def __repr__(self) -> str:
         state = "alive" if self.alive else "not running"

@@ -6,21 +6,21 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.acquisition._format import DEFINE, FIRST_NAMED, SHIFT
+from holdfast.acquisition._hearing import Hearing
 from holdfast.acquisition._input import as_bytes, checked_time, source_number
 from holdfast.acquisition._lane import Lane
 from holdfast.acquisition._many import put_many
+from holdfast.acquisition._notice import Notice
+from holdfast.acquisition._put import Put, putting
 from holdfast.acquisition._supply import WAIT, Supply
-from holdfast.errors import InvalidInputError, StateError
+from holdfast.errors import StateError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-Put = Callable[[Any, Any, Any], None]
 
 
 class Producer:
@@ -37,18 +37,38 @@ class Producer:
         Which recording the messages belong to.
     max_unsynced : int, optional
         Bytes that a thread may be ahead of the disk before `put` waits.
+    token : str, optional
+        Names the notice by which its logger tells other processes of its end and its problems.
+    stopped : bool
+        Whether the logger was stopped when the handle was made.
 
     Attributes
     ----------
     put : callable
         ``put(source_id, time, payload)``; see `DataLogger.put`.
+    notice : Notice
+        What its logger tells.
+    stopped : bool
+        Whether it takes no more messages.
+    problem : OSError or None
+        What the logger process met last.
     """
 
-    def __init__(self, folder: Path, recording: int, max_unsynced: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        recording: int,
+        max_unsynced: int | None = None,
+        token: str | None = None,
+        *,
+        stopped: bool = False,
+    ) -> None:
         self._folder, self._recording, self._max_unsynced = folder, recording, max_unsynced
+        self.notice = Notice(folder, token or os.urandom(8).hex())
+        self.stopped = stopped
         self._local = threading.local()
         self._reset()
-        self.put: Put = _putting(self)
+        self.put: Put = putting(self, self._local)
         _producers.add(self)
 
     def _reset(self) -> None:
@@ -58,14 +78,16 @@ class Producer:
         self._lanes: list[Lane] = []
         self._idle: list[Lane] = []
         self._failures: list[OSError] = []
-        self._stopped = False
+        self.problem: OSError | None = None
+        self._hearing = Hearing(self, self.notice)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _producer_of, self._options
+        self.notice.share()
+        return _producer_of, (self._options, self.stopped)
 
     @property
-    def _options(self) -> tuple[Path, int, int | None]:
-        return self._folder, self._recording, self._max_unsynced
+    def _options(self) -> "_Options":
+        return self._folder, self._recording, self._max_unsynced, self.notice.token
 
     def __repr__(self) -> str:
         return f"Producer({str(self._folder)!r})"
@@ -132,13 +154,18 @@ class Producer:
         OSError, StateError
             See `put`.
         """
-        if self._stopped:
+        self.attend()
+        if self.stopped:
             raise StateError(
                 f"the logger of {self._folder} was stopped, and takes no more messages; start() it "
                 "again, or put before stop()"
             )
         if self._failures:
             raise self._failures.pop()
+
+    def attend(self) -> None:
+        """Learn what became of the logger, where that is another process's."""
+        self._hearing.attend()
 
     def define(self, lane: Lane, source: int | str, number: int | None) -> int:
         """Make a source known to a lane's block, and return its tag."""
@@ -183,9 +210,27 @@ class Producer:
     def fail(self, error: OSError) -> None:
         """Let the next put raise what the logger process met."""
         with self._lock:
+            self.problem = error
             self._failures[:] = [error]
-            for lane in self._lanes:
-                lane.limit = -1
+            self._send_the_slow_way()
+
+    def take_problem(self) -> OSError | None:
+        """Return what the logger process met, which no put needs to raise then."""
+        with self._lock:
+            problem, self.problem = self.problem, None
+            self._failures.clear()
+        return problem
+
+    def _send_the_slow_way(self) -> list[Lane]:
+        for lane in self._lanes:
+            lane.limit = -1
+        return list(self._lanes)
+
+    def refuse(self) -> list[Lane]:
+        """Take no more messages, and return the lanes that may have blocks."""
+        with self._lock:
+            self.stopped = True
+            return self._send_the_slow_way()
 
     def stop(self) -> None:
         """Take no more messages, and finish all blocks; a put at work in another thread ends first.
@@ -193,11 +238,7 @@ class Producer:
         A put that does not end, such as the one that this call's own signal handler interrupted, is
         not waited for. It may store its message yet, so that the folder stays this process's.
         """
-        with self._lock:
-            self._stopped = True
-            lanes = list(self._lanes)
-            for lane in lanes:
-                lane.limit = -1
+        lanes = self.refuse()
         deadline = time.monotonic() + 1.0
         while any(lane.busy for lane in lanes) and time.monotonic() < deadline:
             time.sleep(WAIT)
@@ -217,7 +258,7 @@ class Producer:
         with self._lock:
             for lane in self._lanes:
                 lane.closed = False
-            self._stopped = False
+            self.stopped = False
 
     def forget(self) -> None:
         """Begin anew in a forked child, whose parent owns the blocks."""
@@ -231,47 +272,6 @@ def fits(lane: Lane, size: int) -> bool:
     return (
         block is not None and lane.count < block.header.capacity and lane.end + size <= block.room
     )
-
-
-def _putting(producer: Producer) -> Put:
-    local, enter, inner, slowly = (
-        producer._local,  # noqa: SLF001 - the producer's own function, apart for its closure
-        producer.lane,
-        producer.inner,
-        producer.put_slowly,
-    )
-
-    def put(source: Any, time: Any, payload: Any) -> None:
-        # Written out rather than called step by step: this is all that a put costs.
-        try:
-            lane = local.lane
-        except AttributeError:
-            lane = enter()
-        if lane.busy:
-            lane = inner(lane)
-        lane.busy = True
-        try:
-            start = lane.end
-            end = start + len(payload)
-            if end > lane.limit:
-                slowly(lane, source, time, payload)
-                return
-            number = lane.count
-            lane.times[number] = time
-            lane.payload[start:end] = payload
-            lane.words[number] = lane.tags[source] | end  # publishes
-            lane.end = end
-            lane.count = number + 1
-        except (IndexError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InvalidInputError):
-                raise
-            slowly(lane, source, time, payload)
-        except BaseException:
-            lane.mend()
-            raise
-        lane.busy = False
-
-    return put
 
 
 class _Ticket:
@@ -290,14 +290,20 @@ class _Ticket:
 
 _producers: "weakref.WeakSet[Producer]" = weakref.WeakSet()
 
+_Options = tuple[Path, int, int | None, str]
 
-def _producer_of(folder: Path, recording: int, max_unsynced: int | None) -> Producer:
+
+def _producer_of(options: _Options, stopped: bool) -> Producer:  # noqa: FBT001 - of a pickle
     """Return this process's producer: one that is unpickled for each task must not be new each."""
-    options = folder, recording, max_unsynced
     for known in list(_producers):
         if known._options == options:  # noqa: SLF001 - its own module
             return known
-    return Producer(*options)
+    return Producer(*options, stopped=stopped)
+
+
+def _share_with_child() -> None:
+    for producer in list(_producers):
+        producer.notice.share()
 
 
 def _forget_in_child() -> None:
@@ -306,4 +312,4 @@ def _forget_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+    os.register_at_fork(before=_share_with_child, after_in_child=_forget_in_child)

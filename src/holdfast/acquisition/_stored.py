@@ -27,7 +27,7 @@ from holdfast.acquisition._format import (
 
 Words = npt.NDArray[np.uint64]
 
-_FLAGS = (
+READING = (
     os.O_RDONLY
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_NOFOLLOW", 0)
@@ -81,7 +81,7 @@ class StoredBlock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor = -1
-        self._descriptor = os.open(path, _FLAGS)
+        self._descriptor = os.open(path, READING)
         self.header: Header | None = unpack_header(os.pread(self._descriptor, PAGE, 0))
 
     def __del__(self) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from holdfast._process import ForkGuard
+from holdfast.acquisition._format import LOGGER
+from holdfast.journal import writer_lives
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])['path']; "
@@ -63,6 +65,8 @@ class LoggerProcess:
     @property
     def alive(self) -> bool:
         """Whether it runs."""
+        if not self._guard:  # only a parent can ask for its child itself
+            return writer_lives(self._folder / LOGGER)
         return self._process.poll() is None
 
     def _start(self) -> "subprocess.Popen[str]":

@@ -1,7 +1,7 @@
 """`LogArchiveReader`: the messages of one source, one by one or as whole columns."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,20 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.acquisition._archive import open_archive
-from holdfast.acquisition._columns import Messages, ends_of
-from holdfast.acquisition._gather import U64, gather
+from holdfast.acquisition._columns import Messages
+from holdfast.acquisition._gather import U64
 from holdfast.acquisition._input import checked_time
-from holdfast.acquisition._keys import KeyBatch, check_shares, row_of
+from holdfast.acquisition._keys import KeyBatch, check_shares
 from holdfast.acquisition._live import snapshot
 from holdfast.acquisition._message import LogMessage, MessageArrays, decoded
-from holdfast.acquisition._onset import Recording, absolute, recordings
-from holdfast.errors import FormatError, NotFoundError
+from holdfast.acquisition._numbered import Numbered
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SMALL = 2000
-_PIECE = 1 << 14
 
 
 class LogArchiveReader:
@@ -94,28 +92,27 @@ class LogArchiveReader:
         path: Path | None,
     ) -> None:
         self._path = path
-        self._messages, self._where = messages, where
-        self._given = None if onset_us is None else checked_time(onset_us)
-        self._recordings: list[Recording] = recordings(messages, self._given)
-        self._rows_by_key: dict[str, int] | None = None
+        given = None if onset_us is None else checked_time(onset_us)
+        self._numbered = Numbered(messages, where, given)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        numbered = self._numbered
         if self._path is not None:
-            return LogArchiveReader, (self._path, self._given)
-        return LogArchiveReader.of, (self._messages, self._where, self._given)
+            return LogArchiveReader, (self._path, numbered.given)
+        return LogArchiveReader.of, (numbered.messages, numbered.where, numbered.given)
 
     def __repr__(self) -> str:
-        return f"LogArchiveReader({self._where!r}, {self.message_count} messages)"
+        return f"LogArchiveReader({self._numbered.where!r}, {self.message_count} messages)"
 
     @property
     def source(self) -> int | str:
         """Who sent the messages."""
-        return self._messages.source
+        return self._numbered.messages.source
 
     @property
     def message_count(self) -> int:
         """How many messages there are, onsets not among them."""
-        return sum(part.stop - part.first for part in self._recordings)
+        return len(self._numbered)
 
     @property
     def onset_timestamp_us(self) -> np.uint64:
@@ -128,21 +125,13 @@ class LogArchiveReader:
         """
         onset = self.known_onset
         if onset is None:
-            raise self._no_onset()
+            raise self._numbered.no_onset()
         return np.uint64(onset)
 
     @property
     def known_onset(self) -> int | None:
         """As `onset_timestamp_us`, and None where there is none."""
-        if self._given is not None:
-            return self._given
-        return next((part.onset for part in self._recordings if part.onset is not None), None)
-
-    def _no_onset(self) -> FormatError:
-        return FormatError(
-            f"{self._where} has no onset, a message with time 0 and 8 bytes; pass onset_us, which "
-            "is 0 where times were put as microseconds since the epoch"
-        )
+        return self._numbered.onset
 
     # Keys
 
@@ -178,31 +167,7 @@ class LogArchiveReader:
 
     def key(self, number: int) -> str:
         """Return the key of a message by its number, from 0."""
-        row = self._row(number)
-        if self._messages.keys is not None:
-            return self._messages.keys[row]
-        source, time = self._messages.source, int(self._messages.times[row])
-        name = f"{source:03d}" if isinstance(source, int) else source
-        return f"{name}_{time:020d}_{number}"
-
-    def _row(self, number: int) -> int:
-        for part in self._recordings:
-            if number < part.stop - part.first:
-                return part.first + number
-            number -= part.stop - part.first
-        raise NotFoundError(
-            f"{self._where} has {self.message_count} messages, and none of {number}"
-        )
-
-    def _number_of(self, key: str) -> int:
-        if self._messages.keys is None:
-            return row_of(key, self._where)
-        if self._rows_by_key is None:
-            self._rows_by_key = {self.key(number): number for number in range(self.message_count)}
-        try:
-            return self._rows_by_key[key]
-        except KeyError:
-            raise NotFoundError(f"{self._where} has no message {key!r}") from None
+        return self._numbered.key(number)
 
     # One by one
 
@@ -227,47 +192,15 @@ class LogArchiveReader:
             If there is no message of a key.
         """
         if keys is None:
-            return self._iterated(0, self.message_count)
+            return self._numbered.iterated(0, self.message_count)
         if isinstance(keys, KeyBatch):
-            return self._iterated(keys.start, keys.stop)
+            return self._numbered.iterated(keys.start, keys.stop)
         return self._chosen(keys)
 
     def _chosen(self, keys: Iterable[str]) -> Iterator[LogMessage]:
         for key in keys:
-            number = self._number_of(key)
-            yield from self._iterated(number, number + 1)
-
-    def _iterated(self, start: int, stop: int) -> Iterator[LogMessage]:
-        for part in self._parts(start, stop):
-            onset = self._onset_of(part)
-            for low in range(part.first, part.stop, _PIECE):
-                yield from self._yielded(low, min(low + _PIECE, part.stop), onset)
-
-    def _yielded(self, low: int, high: int, onset: int) -> Iterator[LogMessage]:
-        self._messages.check(low, high)
-        offsets = self._messages.offsets[low : high + 1].tolist()
-        begin = offsets[0]
-        payload = np.array(self._messages.payload[begin : offsets[-1]])
-        times = absolute(self._messages.times[low:high], onset)
-        for time, first, last in zip(times, offsets[:-1], offsets[1:], strict=True):
-            yield LogMessage(time, payload[first - begin : last - begin])
-
-    def _parts(self, start: int, stop: int) -> Iterator[Recording]:
-        """Yield rows of recordings that make up messages by number."""
-        passed = 0
-        for part in self._recordings:
-            low = max(start - passed, 0)
-            high = min(stop - passed, part.stop - part.first)
-            if low < high:
-                yield Recording(part.first + low, part.first + high, part.onset)
-            passed += part.stop - part.first
-        if stop > passed:
-            raise NotFoundError(f"{self._where} has {passed} messages, and none of number {stop}")
-
-    def _onset_of(self, part: Recording) -> int:
-        if part.onset is None:
-            raise self._no_onset()
-        return part.onset
+            number = self._numbered.number_of(key)
+            yield from self._numbered.iterated(number, number + 1)
 
     # As columns
 
@@ -295,25 +228,8 @@ class LogArchiveReader:
         FormatError
             If there is no onset to count from; this is a ``ValueError``.
         """
-        return self._arrays(list(self._parts(0, self.message_count)), elapsed=elapsed)
-
-    def _arrays(self, parts: Sequence[Recording], *, elapsed: bool) -> MessageArrays:
-        times, found = self._messages.times, []
-        for part in parts:
-            self._messages.check(part.first, part.stop)
-            own = times[part.first : part.stop]
-            found.append(own if elapsed else absolute(own, self._onset_of(part)))
-        if len(parts) == 1:
-            part = parts[0]
-            offsets = self._messages.offsets[part.first : part.stop + 1]
-            return MessageArrays(found[0], offsets, self._messages.payload)
-        rows = [np.arange(part.first, part.stop) for part in parts]
-        chosen = np.concatenate(rows) if rows else np.empty(0, np.intp)
-        starts, lengths = ends_of(self._messages.offsets)
-        offsets = np.concatenate([[0], np.cumsum(lengths[chosen])]).astype(np.uint64)
-        stamps = np.concatenate(found) if found else np.empty(0, np.uint64)
-        payload = gather(self._messages.payload, starts[chosen], lengths[chosen])
-        return MessageArrays(stamps, offsets, payload)
+        parts = list(self._numbered.parts(0, self.message_count))
+        return self._numbered.arrays(parts, elapsed=elapsed)
 
     def between(self, start: int, stop: int, *, elapsed: bool = False) -> MessageArrays:
         """Return the messages with times from `start` to before `stop`, as `read_arrays` does.
@@ -333,17 +249,8 @@ class LogArchiveReader:
             If there is no onset to count from; this is a ``ValueError``.
         """
         low, high = checked_time(start), checked_time(stop)
-        parts = []
-        for part in self._recordings:
-            onset = 0 if elapsed else self._onset_of(part)
-            times = self._messages.times[part.first : part.stop]
-            first, last = (
-                part.first + int(np.searchsorted(times, np.uint64(max(edge - onset, 0))))
-                for edge in (low, high)
-            )
-            if first < last:
-                parts.append(Recording(first, last, part.onset))
-        return self._arrays(parts, elapsed=elapsed)
+        parts = list(self._numbered.parts_between(low, high, elapsed=elapsed))
+        return self._numbered.arrays(parts, elapsed=elapsed)
 
     def decode(self, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return the payloads as an array of a fixed dtype, usually a structured one.
@@ -363,7 +270,7 @@ class LogArchiveReader:
         InvalidInputError
             If a payload has another size, or the dtype holds Python objects.
         """
-        return decoded(self.read_arrays(elapsed=True), dtype, self._where)
+        return decoded(self.read_arrays(elapsed=True), dtype, self._numbered.where)
 
     def to_arrow(self) -> "pa.Table":
         """Return all messages as an Arrow table of ``timestamp`` (µs, UTC) and ``payload``.
@@ -396,4 +303,4 @@ class LogArchiveReader:
 
     def part(self, start: int, stop: int) -> MessageArrays:
         """Return messages by number, from 0, as `read_arrays` does."""
-        return self._arrays(list(self._parts(start, stop)), elapsed=False)
+        return self._numbered.arrays(list(self._numbered.parts(start, stop)))

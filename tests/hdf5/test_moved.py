@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from helpers import end, start
+from helpers import end, start, wait_until
 from holdfast.errors import StateError
 from holdfast.hdf5 import AppendFile, AppendReader, recover
 
@@ -93,7 +93,7 @@ def test_closing_a_moved_file_tells_which_rows_are_where(caplog: pytest.LogCaptu
 
     file.close()
     assert file.closed
-    assert any("was moved or deleted" in message for message in caplog.messages)
+    wait_until(lambda: any("was moved or deleted" in message for message in caplog.messages))
     assert not Path("run").exists()
     assert AppendReader("old/x.h5").length("a") == 5
     assert recover("old/x.h5").rows == {"a": 5}

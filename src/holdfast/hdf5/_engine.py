@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from holdfast._logging import log
+from holdfast._logging import warn_soon
 from holdfast._process import ForkGuard
 from holdfast._sync import fsync_path
 from holdfast.errors import HoldfastError, StateError
@@ -172,7 +172,7 @@ class Engine:
             self.lost = True
             for stored in list(self.checkpointer.streams.values()):
                 stored.stream.turn()  # the next row needs a new block, and is refused
-            log.warning("%s", self._what_happened)
+            warn_soon("%s", self._what_happened)
         if self.lost:
             raise StateError(self._what_happened)
 
@@ -203,7 +203,7 @@ class Engine:
         except (OSError, HoldfastError) as error:
             if self.lost:
                 return  # it has been said
-            log.warning("%s: %s; its rows are kept in the journal", self.path, error)
+            warn_soon("%s: %s; its rows are kept in the journal", self.path, error)
 
     def _make_room(self) -> None:
         try:
@@ -221,7 +221,7 @@ class Engine:
         except StateError:
             return
         except OSError as error:
-            log.warning("%s: %s; its rows may not survive a power loss", self.path, error)
+            warn_soon("%s: %s; its rows may not survive a power loss", self.path, error)
         due = time.monotonic() - self._checked >= self._interval
         if due and self.checkpointer.has_news():
             self._checkpoint_quietly()

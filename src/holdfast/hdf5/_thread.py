@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from holdfast._logging import log
+from holdfast._logging import warn_soon
 from holdfast.errors import StateError
 
 T = TypeVar("T")
@@ -112,8 +112,8 @@ class Hdf5Thread:
     def _idle(self) -> None:
         try:
             self._tick()
-        except Exception:  # noqa: BLE001 - the thread must live on: `close` waits for it
-            log.exception("an unexpected error in the background of a file")
+        except Exception as error:  # noqa: BLE001 - the thread must live on: `close` waits for it
+            warn_soon("an unexpected error in the background of a file", error=error)
 
 
 @contextlib.contextmanager

@@ -1,16 +1,12 @@
 import os
-import subprocess
-import sys
-import textwrap
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from apply_work import process_of
 from holdfast.errors import InvalidInputError
 from holdfast.fields import Field, FileStorage, Grid, MemoryStorage, StorageBase
 from holdfast.fields._calls import positions
@@ -26,13 +22,6 @@ def storage() -> StorageBase:
 
 def scaled(field: Field, t: float, factor: float = 1) -> Field:
     return Field(field.grid, field.data * t * factor, label=field.label)
-
-
-def process_of(number: npt.NDArray[Any], slow_in: int | None = None) -> tuple[int, int]:
-    """Say where it is done; slowly where others have to start first."""
-    if os.getpid() == slow_in:
-        time.sleep(0.02)
-    return os.getpid(), int(number[0])
 
 
 @pytest.fixture
@@ -63,57 +52,19 @@ def test_threads_do_it_at_the_same_time(storage: StorageBase) -> None:
     assert storage.apply(lambda _: together.wait() >= 0, parallel="threads") == [True] * 8
 
 
-def test_a_function_that_cannot_travel_is_done_by_threads_or_refused(storage: StorageBase) -> None:
-    def local(field: Field) -> float:
-        return float(field.data[0, 0])
-
-    assert storage.apply(local, parallel=True) == list(range(8))
-    with pytest.raises(InvalidInputError, match="threads"):
-        storage.apply(local, parallel="processes")
-
-
 def test_cheap_work_is_not_given_away(many: StorageBase) -> None:
     assert {pid for pid, _ in many.apply(process_of)} == {os.getpid()}
     assert {pid for pid, _ in many.apply(process_of, parallel=1)} == {os.getpid()}
 
 
-def test_work_that_pays_is_given_to_processes(
-    many: StorageBase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("holdfast.fields._parallel.WORTH", 0.001)
-    monkeypatch.setattr("holdfast.fields._parallel.usable_cores", lambda: 2)
-    assert in_order_here_and_elsewhere(many.apply(process_of, slow_in=os.getpid()))
+def test_an_error_of_the_function_comes_through_and_says_where(storage: StorageBase) -> None:
+    def failing(_: Field, t: float) -> float:
+        return 1 / (t - 1.5)
 
-
-def test_a_program_that_does_not_guard_its_main_part_is_told_so(tmp_path: Path) -> None:
-    program = """
-        import time
-        import numpy as np
-        from holdfast.errors import StateError
-        from holdfast.fields import MemoryStorage
-
-        def slow(field):
-            time.sleep(0.1)
-
-        storage = MemoryStorage.from_fields([np.zeros(1)] * 200)
-        try:
-            storage.apply(slow, parallel=2)
-        except StateError as error:
-            print(error)
-    """
-    script = tmp_path / "program.py"
-    script.write_text(textwrap.dedent(program))
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert "__main__" in done.stdout
-
-
-def test_an_error_of_the_function_comes_through(storage: StorageBase) -> None:
-    def failing(field: Field) -> float:
-        raise ZeroDivisionError("of the user")
-
-    for parallel in (False, "threads"):
-        with pytest.raises(ZeroDivisionError, match="of the user"):
+    for parallel in (False, "threads", "auto"):
+        with pytest.raises(ZeroDivisionError) as caught:
             storage.apply(failing, parallel=parallel)
+        assert caught.value.__notes__ == ["in field 3, at time 1.5, of a storage's apply()"]
 
 
 def test_nonsense_is_refused(storage: StorageBase) -> None:

@@ -69,3 +69,17 @@ def test_a_view_of_a_view_is_refused(storage: FileStorage) -> None:
         storage.view_field(0).view_field(0)
     with pytest.raises(InvalidInputError, match="density, flow"):
         storage.view_field("heat")
+
+
+def test_what_is_not_there_is_an_error_of_the_type_that_pde_users_expect(
+    storage: FileStorage,
+) -> None:
+    plain = MemoryStorage.from_fields([both(1)["flow"]])
+    for expected in (TypeError, RuntimeError, InvalidInputError):
+        with pytest.raises(expected, match="only collections"):
+            plain.view_field(0)
+    for missing in (IndexError, InvalidInputError):
+        with pytest.raises(missing, match="no field 7"):
+            storage.extract_field(7)
+    with pytest.raises(ValueError, match="no field 'energy'"):
+        storage.extract_field("energy")

@@ -1,6 +1,7 @@
 """`apply`: a function of every field of a storage, in order, by one worker or several."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,10 +42,10 @@ def apply(
     if not total:
         return output(out)
     times = [float(time) for time in storage.times]
-    frames = zip(times, storage.frames(range(total)), strict=False)
-    task = Task(storage.form, func, positions(func, 2, kwargs), kwargs)
-    done = results(task, frames, total, parallel)
-    return gathered(storage, shown(done, total, progress), out)
+    task = Task(storage.form, func, positions(func, 2, kwargs), kwargs, times, storage)
+    done = results(task, parallel)
+    with closing(done):  # workers end with it, whatever happens
+        return gathered(storage, shown(done, total, progress), out)
 
 
 def gathered(storage: "StorageBase", done: Iterator[tuple[float, Any]], out: Any) -> Any:

@@ -12,8 +12,12 @@ from holdfast.fields._forms import Array, Layout, Part
 from holdfast.fields._hooks import Hooks
 
 
-class NoCollectionError(InvalidInputError, TypeError):
-    """A part was asked for of what has no parts; a ``TypeError``, as in py-pde."""
+class NoCollectionError(InvalidInputError, TypeError, RuntimeError):
+    """A part was asked for of what has no parts; py-pde's errors are of these two types."""
+
+
+class NoPartError(InvalidInputError, IndexError):
+    """A collection has no part with a number; an ``IndexError``, as in py-pde."""
 
 
 def part_of(storage: Hooks, field_id: Any) -> Part:
@@ -36,7 +40,8 @@ def part_of(storage: Hooks, field_id: Any) -> Part:
     if isinstance(field_id, int | np.integer) and -len(labels) <= field_id < len(labels):
         return form.parts[field_id]
     named = listing(label for label in labels if label is not None)
-    raise InvalidInputError(
+    kind = InvalidInputError if isinstance(field_id, str) else NoPartError
+    raise kind(
         f"{storage!r} has no field {field_id!r}; it has {len(labels)}, with the labels: {named}"
     )
 

@@ -6,8 +6,6 @@ import random
 import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +16,6 @@ from helpers import HANG, start
 from holdfast.fields import ZarrStorage, recover_store
 from holdfast.testing.faults import Call, Faults, injected
 from zarr_work import X, field, held
-
-
-@pytest.fixture
-def ram() -> Iterator[Path]:
-    """A folder in memory, where there is one: faults are injected, and syncing would take long."""
-    memory = Path("/dev/shm")
-    usable = memory.is_dir() and os.access(memory, os.W_OK)
-    with tempfile.TemporaryDirectory(dir=memory if usable else None) as folder:
-        yield Path(folder)
-
 
 KILLED = """
     import sys

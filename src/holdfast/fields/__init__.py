@@ -26,8 +26,8 @@ from holdfast.fields._movie import MovieStorage
 from holdfast.fields._shared import get_memory_storage
 from holdfast.fields._trackers import StorageTracker, Tracker
 from holdfast.fields._view import StorageView
+from holdfast.fields._zarr_recover import recover_store
 from holdfast.fields._zarr_storage import ZarrStorage
-from holdfast.fields._zarr_writer import recover_store
 
 __all__ = [
     "ConstantInterrupts",

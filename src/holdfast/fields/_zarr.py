@@ -22,8 +22,8 @@ class Arrays:
         self._path = path
         self._open: dict[str, Any] = {}
 
-    def read(self, name: str, start: int, stop: int) -> Array:
-        """Return some rows of an array.
+    def read(self, name: str, start: int, stop: int, rest: tuple[Any, ...] = ()) -> Array:
+        """Return some rows of an array; `rest` says which values of each.
 
         Raises
         ------
@@ -37,7 +37,7 @@ class Arrays:
                 self._open[name] = _module().open_array(
                     str(self._path), path=name, mode="r", zarr_format=3
                 )
-            array: Array = np.asarray(self._open[name][start:stop])
+            array: Array = np.asarray(self._open[name][(slice(start, stop), *rest)])
         except (ValueError, RuntimeError, OSError, KeyError) as error:
             if isinstance(error, MissingDependencyError):
                 raise

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from holdfast.errors import FormatError, IntegrityError, LockedError
+from holdfast.errors import FormatError, IntegrityError, LockedError, StateError
 from holdfast.fields._forms import Array
 from holdfast.fields._zarr import Arrays
 from holdfast.fields._zarr_format import DATA, OURS, ROOT, TIME, VERSION, Plan
@@ -42,6 +42,8 @@ class Snapshot:
         Whether the store in the folder is another, which the journal's is to replace.
     problems : list of str
         Damage in the journal that was left out.
+    durable : bool
+        Whether all fields are on the disk for certain.
     """
 
     def __init__(self, path: Path, root: dict[str, Any] | None, journal: Journal | None) -> None:
@@ -63,6 +65,7 @@ class Snapshot:
         self.rows = max(self.committed, stop)
         self.first = first if stop == self.rows > first else self.rows
         self.problems = [] if journal is None else journal.problems
+        self.durable = journal is None or journal.after_reboot
         self._arrays = Arrays(path)
 
     @classmethod
@@ -105,25 +108,35 @@ class Snapshot:
         """Return the times of fields."""
         return self._read(TIME, start, stop)
 
-    def data(self, start: int, stop: int) -> Array:
-        """Return the values of fields, in an array of its own."""
-        return self._read(DATA, start, stop)
+    def data(self, start: int, stop: int, rest: tuple[Any, ...] = ()) -> Array:
+        """Return the values of fields, in an array of its own; `rest` says which of each."""
+        return self._read(DATA, start, stop, rest)
 
-    def _read(self, name: str, start: int, stop: int) -> Array:
+    def _read(self, name: str, start: int, stop: int, rest: tuple[Any, ...] = ()) -> Array:
         parts = []
         middle = min(max(self.first, start), stop)
         if start < middle:
-            self._check_objects(name, start, middle)
-            parts.append(self._arrays.read(name, start, middle))
+            parts.append(self._read_store(name, start, middle, rest))
         if middle < stop and self._journal is not None:
             content = self._journal.read(STREAM, middle, stop)
-            parts.append(np.frombuffer(content, self.plan.row)[name].copy())
+            parts.append(np.frombuffer(content, self.plan.row)[name][(slice(None), *rest)].copy())
         if len(parts) == 1:
             return parts[0]
         if parts:
             return np.concatenate(parts)
         shape = self.plan.shape if name == DATA else ()
         return np.empty((0, *shape), self.plan.dtype if name == DATA else "<f8")
+
+    def _read_store(self, name: str, start: int, stop: int, rest: tuple[Any, ...]) -> Array:
+        try:
+            self._check_objects(name, start, stop)
+            return self._arrays.read(name, start, stop, rest)
+        finally:
+            if identity_of(self._path) != self.identity:
+                raise StateError(
+                    f"{self._path} was replaced or cleared while it was read; look again at what "
+                    "is there, beginning with its length"
+                )
 
     def _check_objects(self, name: str, start: int, stop: int) -> None:
         """Refuse to read where an object is missing, which Zarr takes for zeros."""

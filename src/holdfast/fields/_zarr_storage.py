@@ -1,7 +1,7 @@
 """`ZarrStorage`: fields over time in a Zarr store, chunked and sharded."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,21 @@ from holdfast._sync import Durability, SyncMode
 from holdfast.errors import InvalidInputError, LockedError
 from holdfast.fields._base import StorageBase, Stored, WriteMode
 from holdfast.fields._exit import closed_at_exit, no_longer_open
-from holdfast.fields._forms import Array, Layout
+from holdfast.fields._forms import Array, Layout, dtype_of
 from holdfast.fields._mpi import is_main
 from holdfast.fields._pictures import axes_of
 from holdfast.fields._zarr_commit import Content
-from holdfast.fields._zarr_format import DATA, TIME, Plan, check_installed
+from holdfast.fields._zarr_format import (
+    DATA,
+    TIME,
+    Plan,
+    check_dtype,
+    check_installed,
+    check_whole,
+)
 from holdfast.fields._zarr_reader import Snapshot
-from holdfast.fields._zarr_writer import ZarrWriter, leave_nothing
+from holdfast.fields._zarr_recover import leave_nothing
+from holdfast.fields._zarr_writer import ZarrWriter
 from holdfast.journal import journal_folder, writer_lives
 
 
@@ -43,8 +51,10 @@ class ZarrStorage(StorageBase):
         How chunks are compressed.
     level : int
         Its level, from 1 to 22.
-    chunks : int, optional
-        Fields in a chunk, the least that is read at once; about 256 KiB if left out.
+    chunks : int or sequence of int, optional
+        Fields in a chunk, the least that is read at once; about 256 KiB if left out. Or the shape
+        of a chunk, such as ``(256, 16, 16)``: of a tile of many fields, for a fast series at a
+        point.
     shards : int, optional
         Fields in a shard, which is one file; about 8 MiB if left out.
     dtype : dtype, optional
@@ -76,31 +86,53 @@ class ZarrStorage(StorageBase):
         write_mode: WriteMode = "truncate_once",
         compression: str | None = "zstd",
         level: int = 3,
-        chunks: int | None = None,
+        chunks: int | Sequence[int] | None = None,
         shards: int | None = None,
         dtype: npt.DTypeLike | None = None,
         allow_backwards: bool = False,
         sync: SyncMode = "background",
     ) -> None:
         super().__init__(info=info, write_mode=write_mode, allow_backwards=allow_backwards)
-        for name, number in (("chunks", chunks), ("shards", shards)):
-            if number is not None and not _is_whole(number):
-                raise InvalidInputError(f"{name} is a number of fields, at least 1, not {number!r}")
+        inner, tile = _chunk_shape(chunks)
+        if shards is not None and not _is_whole(shards):
+            raise InvalidInputError(f"shards is a number of fields, at least 1, not {shards!r}")
+        if inner is not None and shards is not None:
+            check_whole(inner, shards)
         if compression not in ("zstd", None) or not _is_whole(level) or level > 22:
             raise InvalidInputError(
                 f"compression is 'zstd' with a level from 1 to 22, or None, not {compression!r} "
                 f"with {level!r}"
             )
         self._path = Path(os.path.abspath(filename))
-        self._plan = {
-            "chunks": None if chunks is None else int(chunks),
+        self._plan: dict[str, Any] = {
+            "chunks": inner,
+            "tile": tile,
             "shards": None if shards is None else int(shards),
             "level": int(level) if compression else None,
         }
-        self._dtype, self._sync = dtype, Durability(sync).mode
+        self._dtype = None if dtype is None else check_dtype(dtype_of(dtype))
+        self._sync = Durability(sync).mode
+        self._begin_unopened()
+
+    def _begin_unopened(self) -> None:
         self._writer: ZarrWriter | None = None
         self._snapshot: Snapshot | None = None
         self._guard = ForkGuard()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy, also in another process, needs to open the store by itself.
+
+        There is one writer of a store: the copy of a storage that is writing reads.
+        """
+        own = ("_writer", "_snapshot", "_guard")
+        state = {key: value for key, value in vars(self).items() if key not in own}
+        if self._is_writing:
+            state.update(_write_mode="readonly", _is_writing=False, _layout=None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin_unopened()
 
     @property
     def filename(self) -> Path:
@@ -121,7 +153,7 @@ class ZarrStorage(StorageBase):
             If the disk is full; the fields are in the journal still.
         """
         if self._writer is not None:
-            self._writer.commit(final=True)
+            self._writer.checkpoint()
 
     # What the contract asks for
 
@@ -211,6 +243,42 @@ class ZarrStorage(StorageBase):
         if self._snapshot is None:
             return self._nothing()
         return self._snapshot.data(start, stop)
+
+    def read_values(self, rows: range, rest: tuple[Any, ...] = ()) -> Array:
+        """Return the values of some fields as one array, of tiles that `rest` touches alone."""
+        plain = all(_is_plain(item) for item in rest)
+        if not rest or not plain or rows.step != 1 or not rows:
+            return super().read_values(rows, rest)
+        cells = np.broadcast_to(np.empty(()), self.data_shape)
+        if not cells[rest].size:  # which is an IndexError where there is no such cell
+            return super().read_values(rows, rest)
+        if self._snapshot is None or self._snapshot.rows < rows.stop:
+            self._look()
+        if self._snapshot is None:
+            return super().read_values(rows, rest)
+        return self._snapshot.data(rows.start, rows.stop, rest)
+
+
+def _is_plain(index: Any) -> bool:
+    """Whether an index is a number or a slice forwards."""
+    if isinstance(index, slice):
+        return index.step is None or index.step > 0
+    return isinstance(index, int | np.integer) and not isinstance(index, bool)
+
+
+def _chunk_shape(chunks: Any) -> tuple[int | None, tuple[int, ...] | None]:
+    """Return the fields in a chunk and the shape of its part of each; None where not chosen."""
+    if chunks is None:
+        return None, None
+    if _is_whole(chunks):
+        return int(chunks), None
+    if isinstance(chunks, list | tuple) and chunks and all(map(_is_whole, chunks)):
+        inner, *tile = map(int, chunks)
+        return inner, tuple(tile)
+    raise InvalidInputError(
+        "chunks is a number of fields, at least 1, or the shape of a chunk, such as (256, 16, 16), "
+        f"not {chunks!r}"
+    )
 
 
 def _is_whole(number: Any) -> bool:

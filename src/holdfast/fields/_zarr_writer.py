@@ -1,23 +1,25 @@
 """`ZarrWriter`: fields gathered in a journal, and committed to a Zarr store a shard at a time."""
 
-import contextlib
 import os
 import threading
 import weakref
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from holdfast._atomic import make_folder
 from holdfast._logging import log
 from holdfast._sync import Durability, SyncMode, fsync_path
-from holdfast.errors import MissingFileError, StateError
+from holdfast.errors import StateError
 from holdfast.fields._forms import Array
 from holdfast.fields._zarr_commit import Content, Store, commit
 from holdfast.fields._zarr_format import DATA, TIME
 from holdfast.fields._zarr_reader import ROWS, STREAM, Snapshot, identity_of
-from holdfast.hdf5 import RowType, StreamWriter
-from holdfast.journal import Block, JournalWriter, WriterLock, journal_folder
+from holdfast.fields._zarr_recover import definition, let_go, lock_recovered, rows_of
+from holdfast.hdf5 import StreamWriter
+from holdfast.journal import Block, JournalWriter
 
 SYNC_INTERVAL = 1.0
 """Seconds after which appended fields are brought to the disk."""
@@ -55,29 +57,25 @@ class ZarrWriter:
         self.every_call = Durability(sync).mode == "always"
         self._lock = threading.RLock()
         self._stop = threading.Event()
-        self._closed = self._settled = False
+        self._closed = self._settled = self._placed = self._busy = False
         self._store = Store(path)
-        folder = Path(journal_folder(str(path)))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = WriterLock(folder)
+        make_folder(path.parent, Durability("always"))
+        lock, _, _ = lock_recovered(path)
         try:
-            recover_locked(path, folder)
             self._store.check_free()
             self._full, rest = _tail(path, content)
-            self._journal = JournalWriter(folder, lock)
+            self._committed = self._full + len(rest)
+            self._journal = JournalWriter(lock.path.parent, lock)
         except BaseException:
-            lock.remove()
-            with contextlib.suppress(OSError):  # a journal that could not be brought in stays
-                folder.rmdir()
+            let_go(lock)
             raise
         self._begin(rest)
 
     def _begin(self, rest: Array) -> None:
-        kind = RowType(self.content.plan.row)
-        definition = {"name": ROWS, **kind.describe(), "content": self.content.describe()}
+        kind, described = definition(self.content)
         self._stream = StreamWriter(ROWS, STREAM, kind, self, self._full)
         try:
-            self._journal.define(STREAM, definition)
+            self._journal.define(STREAM, described)
             if len(rest):
                 self._stream.put(rest)
         except BaseException:
@@ -88,6 +86,21 @@ class ZarrWriter:
         self._thread.name = "holdfast-zarr"
         self._thread.start()
         _writers.add(self)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let neither a thread nor what interrupts this one come in between."""
+        with self._lock:
+            if self._busy:
+                raise StateError(
+                    f"{self.path} was in use when a signal handler or a finaliser used it; set a "
+                    "flag there, and append and close in the program's own course"
+                )
+            self._busy = True
+            try:
+                yield
+            finally:
+                self._busy = False
 
     @property
     def rows(self) -> int:
@@ -104,21 +117,24 @@ class ZarrWriter:
         StateError
             In a forked child, or when the store was moved or deleted.
         """
-        with self._lock:
+        with self._alone():
             self._row[TIME], self._row[DATA] = time, values
             self._stream.append(self._row)
             if self._stream.length - self._full >= self.content.plan.shard:
-                self._commit_quietly()
+                self._commit_full_shards()
 
-    def _commit_quietly(self) -> None:
+    def _commit_full_shards(self) -> None:
         """Commit; a disk that is full leaves the fields in the journal, where they are kept."""
+        shard = self.content.plan.shard
+        full = self._stream.length // shard * shard
         try:
-            self.commit(final=False)
+            self._commit(full)
+            self._give_up(full)
         except OSError as error:
             log.warning("%s: %s; its fields are kept in the journal", self.path, error)
 
-    def commit(self, *, final: bool) -> None:
-        """Bring fields into the store: those of full shards, or all.
+    def checkpoint(self) -> None:
+        """Bring all fields into the store.
 
         Raises
         ------
@@ -127,24 +143,35 @@ class ZarrWriter:
         StateError
             If the journal was moved or deleted.
         """
-        with self._lock:
-            if not self._journal.lock.is_current():
-                raise StateError(
-                    f"{self.path}: its journal was moved or deleted while this process wrote; open "
-                    "the store again, where it is now"
-                )
-            if self._full and identity_of(self.path) != self.content.identity:
-                raise StateError(
-                    f"{self.path} was moved, deleted or replaced while this process wrote; its "
-                    f"fields from number {self._full} on are in {self._journal.folder}"
-                )
-            shard, length = self.content.plan.shard, self._stream.length
-            stop = length if final else length // shard * shard
-            rows = range(self._full, stop)
-            commit(self._store, self.content, rows, self._read, replaces=self._replaces)
-            self._replaces = False
-            if not final:
-                self._give_up(stop)
+        with self._alone():
+            self._commit(self._stream.length)
+
+    def _commit(self, stop: int) -> None:
+        self._check_place()
+        if self._replaces:
+            self.sync()  # what is there goes now: a power loss must not take both
+        rows = range(self._full, stop)
+        commit(
+            self._store,
+            self.content,
+            rows,
+            self._read,
+            committed=self._committed,
+            replaces=self._replaces,
+        )
+        self._replaces, self._committed = False, stop
+
+    def _check_place(self) -> None:
+        if not self._journal.lock.is_current():
+            raise StateError(
+                f"{self.path}: its journal was moved or deleted while this process wrote; open "
+                "the store again, where it is now"
+            )
+        if self._full and identity_of(self.path) != self.content.identity:
+            raise StateError(
+                f"{self.path} was moved, deleted or replaced while this process wrote; its "
+                f"fields from number {self._full} on are in {self._journal.folder}"
+            )
 
     def _read(self, start: int, stop: int) -> Array:
         return np.frombuffer(self._stream.read(start, stop), self._stream.kind.dtype)
@@ -177,18 +204,34 @@ class ZarrWriter:
     def publish(self, block: Block, count: int) -> None:
         """Publish fields, after they have reached the disk if every call is to."""
         if self.every_call:
+            self._place()
             self._journal.publish_durably(block, count)
         else:
             block.publish(count)
 
+    def sync(self) -> None:
+        """Bring all fields to the disk.
+
+        Raises
+        ------
+        OSError
+            If the disk fails.
+        """
+        self._place()
+        self._journal.sync()
+
+    def _place(self) -> None:
+        """Bring the entry of the journal's folder, which may be new, to the disk."""
+        if not self._placed:
+            fsync_path(self.path.parent)
+            self._placed = True
+
     def _sync_now_and_then(self) -> None:
         while not self._stop.wait(SYNC_INTERVAL):
-            with self._lock:
-                if self._stop.is_set():
-                    return
-                try:
-                    self._journal.sync()
-                except (OSError, StateError) as error:
+            try:
+                self.sync()
+            except (OSError, StateError) as error:
+                if not self._stop.is_set():
                     log.warning("%s: %s; fields may not survive a power loss", self.path, error)
 
     # The end
@@ -201,7 +244,7 @@ class ZarrWriter:
         OSError
             If the disk is full. Nothing is lost, call again.
         """
-        with self._lock:
+        with self._alone():
             if self._closed:
                 return
             if not self._settled:
@@ -212,7 +255,7 @@ class ZarrWriter:
         """Bring all fields into the store, and take no more."""
         self._stream.pause()
         try:
-            self.commit(final=True)
+            self._commit(self._stream.length)
         except BaseException:
             self._stream.resume()
             raise
@@ -220,7 +263,7 @@ class ZarrWriter:
 
     def discard(self) -> None:
         """End the journal and forget what is in it."""
-        with self._lock:
+        with self._alone():
             if not self._closed:
                 self._stream.pause()
                 self._settled = True
@@ -228,15 +271,15 @@ class ZarrWriter:
 
     def _end(self) -> None:
         """End the journal; the call may be repeated where the disk fails."""
+        self._stop.set()
         self._journal.close(keep=False)
         fsync_path(self.path.parent)
         self._stream.end()
         self._closed = True
-        self._stop.set()
 
     def forked(self) -> None:
         """Refuse fields in a forked child."""
-        self._lock = threading.RLock()
+        self._lock, self._busy = threading.RLock(), False
         self._stream.forked()
 
 
@@ -254,107 +297,8 @@ if hasattr(os, "register_at_fork"):
 
 def _tail(path: Path, content: Content) -> tuple[int, Array]:
     """Return how many rows are in full shards, and the rows behind them; a new store has none."""
-    empty = np.empty(0, content.plan.row)
     found = Snapshot.take(path)
     if found is None or found.identity != content.identity:
-        return 0, empty
+        return 0, np.empty(0, content.plan.row)
     full = found.rows // content.plan.shard * content.plan.shard
-    return full, _rows_of(found, full, found.rows)
-
-
-def _rows_of(found: Snapshot, start: int, stop: int) -> Array:
-    rows = np.empty(stop - start, found.plan.row)
-    rows[TIME], rows[DATA] = found.times(start, stop), found.data(start, stop)
-    return rows
-
-
-def recover_store(path: Path) -> tuple[dict[str, int], list[str]]:
-    """Bring what a killed writer left in a journal into its Zarr store.
-
-    Parameters
-    ----------
-    path : Path
-        The store's folder.
-
-    Returns
-    -------
-    dict
-        How many fields were brought in, under ``data``; empty if none.
-    list of str
-        Damage that was left out.
-
-    Raises
-    ------
-    MissingFileError
-        If there is neither a store nor a journal.
-    LockedError
-        If its writer lives.
-    IntegrityError
-        If fields between the store and the journal are missing; both are left as they are.
-    OSError
-        If the disk is full; call again.
-    """
-    folder = Path(journal_folder(str(path)))
-    if not folder.is_dir():
-        if not path.is_dir():
-            raise MissingFileError(f"there is no store {path}, nor a journal of it; check the path")
-        return {}, []
-    lock = WriterLock(folder)
-    try:
-        rows, problems = recover_locked(path, folder)
-    except BaseException:
-        lock.release()  # its file stays with the journal
-        raise
-    lock.remove()
-    with contextlib.suppress(OSError):  # what was damaged has been put aside in it
-        folder.rmdir()
-    return {DATA: rows} if rows else {}, problems
-
-
-def recover_locked(path: Path, folder: Path) -> tuple[int, list[str]]:
-    """Recover as the one writer; the journal's generations are gone afterwards."""
-    found = Snapshot.take(path, live=False)
-    brought = 0
-    if found is not None and found.content:
-        content = Content.parse(found.content)
-        shard = content.plan.shard
-        rows = range(found.committed // shard * shard, found.rows)
-        read = partial(_rows_of, found)
-        commit(Store(path), content, rows, read, replaces=found.replaces)
-        brought = found.rows - found.committed
-    problems = found.problems if found is not None else []
-    for problem in problems:
-        log.warning("%s", problem)
-    _tidy(folder, damaged=bool(problems))
-    return brought, problems
-
-
-def _tidy(folder: Path, *, damaged: bool) -> None:
-    for name in sorted(os.listdir(folder)):  # generations go in order
-        if not name.endswith(".journal"):
-            continue
-        if damaged:
-            os.rename(folder / name, folder / f"{name}.damaged")
-        else:
-            (folder / name).unlink()
-
-
-def leave_nothing(path: Path) -> None:
-    """Delete a store and what a killed writer left of its journal.
-
-    Raises
-    ------
-    LockedError
-        If another process writes it.
-    """
-    folder = Path(journal_folder(str(path)))
-    lock = WriterLock(folder)
-    try:
-        for name in sorted(os.listdir(folder), reverse=True):
-            if name.endswith(".journal"):
-                (folder / name).unlink()
-        Store(path).empty()
-    finally:
-        lock.remove()
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+    return full, rows_of(found, full, found.rows)

@@ -29,9 +29,10 @@ from bench_streams import (  # type: ignore[import-not-found]
     show,
     write_timing,
 )
+from field_work import mean, spectrum  # type: ignore[import-not-found]
 
 import holdfast
-from holdfast.fields import MemoryStorage
+from holdfast.fields import MemoryStorage, _pool
 
 try:
     import pde as _pde
@@ -152,25 +153,40 @@ def memory(folder: Path, cells: int, rows: int) -> None:
         show("py-pde", appending(folder, pde.MemoryStorage(), fields, rows), limit)
 
 
-def spectrum(field: Any) -> float:
-    """Some work in the manner of an analysis, of which NumPy does a part."""
-    total = 0.0
-    for _ in range(4):
-        total += float(np.abs(np.fft.fft2(field)).sum())
-        total += sum(number * number for number in range(20_000))
-    return total
+def work(folder: Path, cells: int, count: int) -> None:
+    arrays = smooth(cells) * (count // 8)
+    storages: dict[str, Any] = {"in memory": MemoryStorage.from_fields(arrays)}
+    given = {"in a file": arrays}
+    if pde:
+        grid = pde.UnitGrid([cells, cells])
+        given["of py-pde in a file"] = [pde.ScalarField(grid, values) for values in arrays]
+    for name, fields in given.items():
+        with holdfast.FileStorage(folder / f"{name}.h5", compression="gzip") as storage:
+            storage.write(fields)
+        storages[name] = storage
+    for name, storage in storages.items():
+        for func in (spectrum, mean):
+            print(f"\napply {func.__name__} to {count} fields {name}, {cells} x {cells}")
+            shared(storage, func)
 
 
-def work(cells: int, count: int) -> None:
-    print(f"\napply a function to {count} fields of {cells} x {cells}")
-    storage = MemoryStorage.from_fields(smooth(cells) * (count // 8))
+def shared(storage: Any, func: Callable[[Any], float]) -> None:
+    """Time all ways to share work; "again" is with workers of the call before."""
+    print(f"  {'':<34}{'wall s':>10}{'ratio':>9}{'CPU here':>10}")
     alone = 0.0
-    for parallel in (False, "threads", "processes"):
-        start = time.perf_counter()
-        storage.apply(spectrum, parallel=parallel)
-        seconds = time.perf_counter() - start
+    _pool.end_all()
+    for parallel, again in (
+        *((False, ""), ("threads", ""), ("auto", "")),
+        *(("processes", ""), ("processes", ", again"), ("auto", ", again")),
+    ):
+        if parallel == "processes" and not again:
+            _pool.end_all()
+        start, used = time.perf_counter(), time.process_time()
+        storage.apply(func, parallel=parallel)
+        seconds, used = time.perf_counter() - start, time.process_time() - used
         alone = alone or seconds
-        print(f"  {f'parallel={parallel}':<34}{seconds:10.2f} s{alone / seconds:8.2f}x as fast")
+        title = f"parallel={parallel}{again}"
+        print(f"  {title:<34}{seconds:10.3f}{alone / seconds:8.2f}x{used:10.3f}")
 
 
 def main() -> None:
@@ -184,7 +200,7 @@ def main() -> None:
             folder.mkdir()
             files(folder, cells, rows, max(rows // 10, 5))
         memory(Path(name), 128, 20 if options.small else 1000)
-        work(64, 8 if options.small else 400)
+        work(Path(name), 64, 8 if options.small else 400)
 
 
 SIZES = ((64, 4000), (128, 1000), (512, 100))

@@ -1,11 +1,13 @@
 """Zarr stores whose writer is killed, or whose disk fails, at any moment."""
 
+import contextlib
 import errno
 import os
 import random
 import shutil
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,24 @@ def test_a_disk_that_fails_at_any_call_loses_nothing_and_the_same_object_goes_on
         assert held(folder / X) == 5, seen.calls[at]
         assert os.listdir(folder) == [X.name], seen.calls[at]
         shutil.rmtree(folder)
+
+
+def test_an_interrupt_at_the_keyboard_within_an_append_loses_nothing() -> None:
+    chance = random.Random(9)  # noqa: S311 - a test to be repeated
+    for turn in range(5):
+        path, done = Path(f"{turn}.zarr"), 0
+        storage = ZarrStorage(path, chunks=1, shards=2)
+        storage.start_writing(field(0))
+        timer = threading.Timer(chance.random() / 5, os.kill, (os.getpid(), signal.SIGINT))
+        with contextlib.suppress(KeyboardInterrupt):
+            timer.start()
+            while True:
+                storage.append(field(done), done / 4)
+                done += 1
+        timer.join()
+        count = len(storage)
+        assert count in (done, done + 1)
+        for number in range(count, count + 3):
+            storage.append(field(number), number / 4)
+        storage.close()
+        assert held(path) == count + 3

@@ -1,5 +1,6 @@
 """Zarr stores and what else is done to their folders: nobody's files go, no numbers are made up."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import xarray
 
 from holdfast.errors import FormatError, InvalidInputError, StateError
 from holdfast.fields import ZarrStorage
-from zarr_work import X, field, fill
+from zarr_work import X, field, fill, held
 
 ROWS = 20
 
@@ -95,3 +96,24 @@ def test_fields_without_cells_are_kept_too(shape: tuple[int, ...]) -> None:
 def test_numbers_that_are_none_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match=r"is a number of fields|a level from 1 to 22"):
         ZarrStorage(X, **options)
+
+
+def test_a_store_from_before_there_were_tiles_is_read_and_continued() -> None:
+    make()
+    root = json.loads((X / "zarr.json").read_text())
+    del root["attributes"]["holdfast"]["plan"]["tile"]
+    (X / "zarr.json").write_text(json.dumps(root))
+    with ZarrStorage(X, write_mode="append") as storage:
+        fill(storage, range(ROWS, ROWS + 3))
+    assert held() == ROWS + 3
+
+
+def test_what_a_killed_writer_left_in_a_folder_does_not_stand_in_the_way() -> None:
+    (X / "data").mkdir(parents=True)
+    (X / ".tmp-1-0-aa").write_text("half an object")
+    (X / "time").mkdir()
+    (X / "time" / ".tmp-1-1-bb").write_text("half an object")
+    make()
+    assert held() == ROWS
+    ZarrStorage(X, write_mode="append").clear()
+    assert not X.exists()

@@ -67,7 +67,7 @@ def load_texts(content: bytes, where: str) -> Any:
     """
     loader = _Texts(content)
     try:
-        _check_depth(content)
+        check_depth(content)
         return loader.get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise FormatError(f"{where} is not valid YAML: {error}") from None
@@ -75,16 +75,24 @@ def load_texts(content: bytes, where: str) -> Any:
         loader.dispose()
 
 
-def _check_depth(content: bytes) -> None:
-    """Refuse what the loader, which recurses in C, could not read without crashing."""
-    if sum(map(content.count, (b"[", b"{", b"- ", b"? "))) <= _MAX_DEPTH:
+def check_depth(content: bytes, most: int = _MAX_DEPTH) -> None:
+    """Refuse what the loader, which recurses in C, could not read without crashing.
+
+    Raises
+    ------
+    ValueError
+        If it is nested deeper than `most`.
+    yaml.YAMLError
+        If it is not YAML.
+    """
+    if sum(map(content.count, (b"[", b"{", b"- ", b"? "))) <= most:
         return
     depth = 0
     for event in yaml.parse(content, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise ValueError(f"it is nested more than {_MAX_DEPTH:,} deep")
+        if depth > most:
+            raise ValueError(f"it is nested more than {most:,} deep")
 
 
 def as_int(text: str) -> int | None:

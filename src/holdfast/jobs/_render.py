@@ -74,7 +74,10 @@ def parse(content: bytes, where: str) -> dict[str, JobState]:
     FormatError
         If it is none.
     """
+    from holdfast.config import check_depth  # loads numpy, which a transition does without
+
     try:
+        check_depth(content)
         data = yaml.load(content, Loader=_Loader)  # noqa: S506 - a safe loader, the C one if any
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise FormatError(f"{where} is not valid YAML: {error}") from None
@@ -89,8 +92,33 @@ def parse(content: bytes, where: str) -> dict[str, JobState]:
 def _job(fields: Any, where: str) -> JobState:
     try:
         job = JobState(**fields)
-        job.status = ProcessingStatus(job.status)
+        job.status = ProcessingStatus(_whole("status", job.status))
+        job.job_name = _as_text("job_name", job.job_name)
+        specifier: Any = job.specifier  # whatever the file holds
+        job.specifier = _as_text("specifier", "" if specifier is None else specifier)
+        for name, check in _OPTIONAL.items():
+            value = getattr(job, name)
+            setattr(job, name, value if value is None else check(name, value))
     except (TypeError, ValueError) as error:
         raise FormatError(f"{where} is not as a tracker writes it: {error}; correct it") from None
-    job.job_name, job.specifier = str(job.job_name), str(job.specifier or "")
     return job
+
+
+def _as_text(name: str, value: Any) -> str:
+    if isinstance(value, str | int | float):  # 4711, written by hand, is a number to YAML
+        return str(value)
+    raise TypeError(f"{name} must be text, not of type {type(value).__name__}")
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise TypeError(f"{name} must be a whole number, not of type {type(value).__name__}")
+
+
+_OPTIONAL = {
+    "executor_id": _as_text,
+    "error_message": _as_text,
+    "started_at": _whole,
+    "completed_at": _whole,
+}

@@ -23,12 +23,16 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def short(value: Any, *, most: int = 60) -> str:
+MOST = 60
+"""How many characters a cell of a table shows."""
+
+
+def short(value: Any, *, most: int | None = MOST) -> str:
     """Return a value as text that fits into a table; None is empty, floats have six digits."""
     if value is None:
         return ""
     text = visible(f"{value:.6g}" if isinstance(value, float) else str(value))
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if most is None or len(text) <= most else text[: most - 1] + "…"
 
 
 def duration(seconds: float) -> str:

@@ -219,6 +219,32 @@ def test_gc_lists_what_dead_processes_left_and_removes_it_when_confirmed(
     assert "nothing to remove" in holdfast("gc")[1]
 
 
+def test_gc_that_nobody_answers_says_so_and_removes_nothing(
+    holdfast: Command, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orphan = store / f".tmp-{DEAD}-1-abc"
+    orphan.write_bytes(b"")
+    age(orphan)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+
+    code, _, err = holdfast("gc")
+
+    assert code == 2
+    assert "nothing was removed" in err
+    assert "--yes" in err
+    assert orphan.exists()
+
+
+def test_gc_shows_the_whole_of_a_long_path(holdfast: Command, store: Path) -> None:
+    long = store / f".tmp-{DEAD}-1-{'x' * 120}"
+    long.write_bytes(b"")
+    age(long)
+
+    _, out, _ = holdfast("gc", "--yes")
+
+    assert long.name in out
+
+
 def test_gc_leaves_what_is_young_or_whose_maker_lives(holdfast: Command, store: Path) -> None:
     young, living = store / f".tmp-{DEAD}-1-abc", store / f".tmp-{os.getpid()}-1-abc"
     for path in (young, living):

@@ -10,7 +10,7 @@ import click
 from holdfast._text import visible
 from holdfast.cli._output import REFUSED, json_option, print_json, print_table
 from holdfast.cli._store import open_store, store_argument
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, InvalidInputError
 from holdfast.store import Leftover, Store, leftovers, remove
 from holdfast.tables import Table
 
@@ -32,7 +32,7 @@ def gc(folder: Path, failed: bool, interrupted: bool, yes: bool, as_json: bool) 
     found = list(leftovers(store, states))
     if not as_json:
         _print(found, folder)
-    agreed = yes or (bool(found) and not as_json and click.confirm("Remove all of it?"))
+    agreed = yes or (bool(found) and not as_json and _confirmed())
     removed, problems = _removed(store, found) if agreed else ([], [])
     store.close()
     if as_json:
@@ -49,6 +49,20 @@ def gc(folder: Path, failed: bool, interrupted: bool, yes: bool, as_json: bool) 
         click.echo(f"  {visible(problem)}", err=True)
     if problems:
         sys.exit(REFUSED)
+
+
+def _confirmed() -> bool:
+    """Ask; nobody who answers (cron, a closed pipe) is wrong usage, and no Ctrl-C."""
+    try:
+        return click.confirm("Remove all of it?")
+    except click.Abort as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        click.echo()
+        raise InvalidInputError(
+            "nobody answers here, so nothing was removed; pass --yes to remove without asking, or "
+            "--json to list only"
+        ) from None
 
 
 def _removed(store: Store, found: list[Leftover]) -> tuple[list[Leftover], list[str]]:

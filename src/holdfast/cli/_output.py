@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from holdfast._plain import dump_json, to_plain
-from holdfast._text import short, visible
-from holdfast.tables import Table
+from holdfast._text import MOST, short, visible
+from holdfast.tables import PrintedTable, Table
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -54,10 +54,14 @@ def print_table(table: Table, whole: Collection[str] = ()) -> None:
     if not sys.stdout.isatty():
         shown = [visible(name) for name in table.columns]
         rows = [dict(zip(shown, row.values(), strict=True)) for row in table]
-        click.echo(str(Table(rows, shown, table.title)))
+        printed = PrintedTable(table.title, tuple(shown), tuple(rows), whole=frozenset(whole))
+        click.echo(str(printed))
         return
     columns = {
-        name: [Text(visible(name), style="bold"), *(_cell(name, row[name]) for row in table)]
+        name: [
+            Text(visible(name), style="bold"),
+            *(_cell(name, row[name], whole=name in whole) for row in table),
+        ]
         for name in table.columns
     }
     widths = _fitted(columns, whole, shutil.get_terminal_size().columns)
@@ -94,5 +98,6 @@ def state_text(state: str) -> Text:
     return Text(state, style=STATE_STYLES.get(state, ""))
 
 
-def _cell(name: str, value: Any) -> Text:
-    return state_text(short(value)) if name == "state" else Text(short(value))
+def _cell(name: str, value: Any, *, whole: bool) -> Text:
+    text = short(value, most=None if whole else MOST)
+    return state_text(text) if name == "state" else Text(text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast._text import short, table_html, visible
+from holdfast._text import MOST, short, table_html, visible
 
 Row = Mapping[str, Any]
 
@@ -23,6 +23,8 @@ class PrintedTable:
         The first and the last rows.
     left_out : int
         How many there are in between.
+    whole : frozenset of str
+        Columns whose texts are not shortened.
     """
 
     title: str
@@ -30,6 +32,7 @@ class PrintedTable:
     head: tuple[Row, ...]
     tail: tuple[Row, ...] = ()
     left_out: int = 0
+    whole: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -46,7 +49,11 @@ class PrintedTable:
     def __str__(self) -> str:
         if not self.columns:
             return f"{self.title}: no rows"
-        shown = [[short(row.get(n)) for n in self.columns] for row in (*self.head, *self.tail)]
+        most = [(name, None if name in self.whole else MOST) for name in self.columns]
+        shown = [
+            [short(row.get(name), most=length) for name, length in most]
+            for row in (*self.head, *self.tail)
+        ]
         lines = [[visible(name) for name in self.columns], *shown]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         text = [

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from helpers import output
+from helpers import open_files, output
 from holdfast import (
     DataLogger,
     LogArchiveReader,
@@ -188,3 +188,36 @@ def test_a_producer_that_is_garbage_lets_go_of_its_folder() -> None:
     gc.collect()
     assemble_log_archives(folder)
     assert [path.name for path in folder.iterdir()] == ["1_log.npz"]
+
+
+def test_a_thread_has_one_file_open_for_the_block_it_fills() -> None:
+    logger = DataLogger("out", "rig")
+    logger.put(1, 0, b"x")
+    opened = open_files(logger.output_directory)
+    assert len([path for path in opened if path.endswith(".block")]) == 1
+
+
+def test_with_few_files_allowed_many_threads_put_and_all_is_assembled_and_read() -> None:
+    counts = output(
+        """
+        import resource, threading
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+        from holdfast import DataLogger, LogArchiveReader, assemble_log_archives
+        logger, barrier = DataLogger("out", "rig"), threading.Barrier(150, timeout=20)
+        logger.start()
+        def work(source):
+            barrier.wait()
+            logger.put(source, 0, b"x")
+            barrier.wait()  # all blocks are open at once
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(150)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        logger.stop()
+        assemble_log_archives(logger.output_directory)
+        archives = list(logger.output_directory.glob("*.npz"))
+        print(len(archives), sum(LogArchiveReader(path, 0).message_count for path in archives))
+        """
+    )
+    assert counts == "150 150"

@@ -121,6 +121,8 @@ class Block:
             else:
                 self._open_written()
             os.pwrite(self._descriptor, pack_header(self.header), 0)
+            if mapped:  # the mapping has a descriptor of its own; threads may be many, files few
+                self._close()
         except BaseException:
             self.remove()
             raise
@@ -170,6 +172,9 @@ class Block:
                 with contextlib.suppress(BufferError):  # the last to refer to it lets go
                     view.release()  # type: ignore[union-attr]  # mapped columns are memoryviews
             self._map = None
+        self._close()
+
+    def _close(self) -> None:
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)

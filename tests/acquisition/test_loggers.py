@@ -16,6 +16,7 @@ from holdfast import (
     LogPackage,
     StateError,
 )
+from holdfast.acquisition import _watchdog
 from holdfast.acquisition._block import Block
 from holdfast.acquisition._service import Service
 from messages import texts
@@ -179,3 +180,29 @@ def test_blocks_are_sealed_and_cut_while_the_logger_runs() -> None:
     size = sum(path.stat().st_size for path in blocks)
     assert size < 60_000 * 80 * 1.5
     assert len(texts(logger, 1)) == 60_000
+
+
+def test_a_logger_process_that_dies_at_once_each_time_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_watchdog, "_PROGRAM", "import sys; sys.exit(7)")
+    logger = DataLogger("out", "rig")
+    logger.start()
+    wait_until(lambda: not logger.alive and logger.producer.problem is not None)
+    with pytest.raises(OSError, match=r"^the logger process died again and again.*code 7.*kept"):
+        logger.put(1, 1, b"refused")
+    logger.put(1, 2, b"kept")
+    with pytest.raises(OSError, match="again and again"):
+        logger.stop()
+    assert texts(logger, 1) == [b"kept"]
+
+
+def test_what_a_logger_process_says_that_nobody_foresaw_is_told_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_watchdog, "_PROGRAM", "print('no JSON', flush=True); input()")
+    logger = DataLogger("out", "rig")
+    logger.start()
+    wait_until(lambda: logger.producer.problem is not None)
+    with pytest.raises(OSError, match=r"^the logger process said 'no JSON'"):
+        logger.stop()

@@ -128,6 +128,13 @@ class Notice:
         return None if found is None else _told(found)
 
 
+def problem(number: int | None, text: str, file: str | None = None) -> OSError:
+    """Return an error of the system, or one that has no number, as what `put` raises."""
+    if number is None:
+        return OSError(text if file is None else f"{text}: {file!r}")
+    return OSError(number, text, file)
+
+
 def _packed(told: Told) -> bytes:
     error = told.error
     said: dict[str, Any] = {
@@ -136,7 +143,7 @@ def _packed(told: Told) -> bytes:
         "problems": told.problems,
     }
     if error is not None:
-        said |= {"errno": error.errno, "text": str(error.strerror)[:_TEXT]}
+        said |= {"errno": error.errno, "text": (error.strerror or str(error))[:_TEXT]}
         said["file"] = None if error.filename is None else str(error.filename)[-_TEXT:]
     body = json.dumps(said).encode()
     return (_check(body) + b" " + body).ljust(PAGE, b"\n")
@@ -164,7 +171,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _told(found: dict[str, Any]) -> Told:
     text = found.get("text")
-    error = None if text is None else OSError(found["errno"], text, found["file"])
+    error = None if text is None else problem(found["errno"], text, found["file"])
     return Told(found["stopped"], found["problems"], error)
 
 

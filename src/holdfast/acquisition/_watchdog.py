@@ -13,6 +13,7 @@ from pathlib import Path
 
 from holdfast._process import ForkGuard
 from holdfast.acquisition._format import LOGGER
+from holdfast.acquisition._notice import problem
 from holdfast.journal import writer_lives
 
 _PROGRAM = (
@@ -105,12 +106,10 @@ class LoggerProcess:
                 if self._stopping:
                     self._tell()
                 return True
-            problem = f"the logger process died again and again, last with code {code}"
+            met = f"the logger process died again and again, last with code {code}"
         except OSError as error:
-            problem = f"the logger process died and cannot be started again: {error.strerror}"
-        self._report(
-            OSError(None, f"{problem}; messages are kept, but not brought to the disk itself")
-        )
+            met = f"the logger process died and cannot be started again: {error.strerror}"
+        self._report(OSError(f"{met}; messages are kept, but not brought to the disk itself"))
         return False
 
     def stop(self) -> None:
@@ -141,9 +140,9 @@ def _error_of(line: str) -> OSError:
     try:
         found = json.loads(line)
         text = f"{found['text']}; what was put is kept, but may not survive a power loss"
-        return OSError(found["errno"], text, found["file"])
+        return problem(found["errno"], text, found["file"])
     except (ValueError, KeyError, TypeError):
-        return OSError(None, f"the logger process said {line.strip()[:200]!r}")
+        return OSError(f"the logger process said {line.strip()[:200]!r}")
 
 
 def stopped_at_exit(owner: object, process: LoggerProcess) -> "weakref.finalize[..., object]":

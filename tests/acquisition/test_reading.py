@@ -1,5 +1,6 @@
 """Reading archives: one by one, as columns, in batches, across sources; and damage."""
 
+import os
 import pickle
 import threading
 import zipfile
@@ -161,6 +162,11 @@ def test_messages_of_a_span_of_time_are_found() -> None:
         reader.between(-1, 5)
 
 
+def test_merging_what_is_no_reader_is_refused_at_once() -> None:
+    with pytest.raises(InvalidInputError, match=r"LogArchiveReaders, not '1_log.npz'"):
+        LogArchiveReader.merge(["1_log.npz"])  # type: ignore[list-item]  # what is tested
+
+
 def test_sources_are_merged_by_time() -> None:
     readers = [
         LogArchiveReader(archive(count, source, step=step))
@@ -202,6 +208,16 @@ def test_messages_become_an_arrow_table() -> None:
     assert table["timestamp"].cast("int64").to_pylist() == [ONSET + n for n in (10, 20, 30)]
 
 
+def test_a_time_that_arrow_cannot_hold_is_refused() -> None:
+    logger = DataLogger("out", "rig")
+    logger.put(1, 2**63 - 1, b"x")
+    folder = logger.output_directory
+    assert LogArchiveReader.live(folder, 1, onset_us=0).to_arrow().num_rows == 1
+    logger.put(1, 2**63, b"x")
+    with pytest.raises(FormatError, match=r"9223372036854775808.*read_arrays"):
+        LogArchiveReader.live(folder, 1, onset_us=0).to_arrow()
+
+
 def ataraxis_archive(entries: list[tuple[int, bytes]], path: Path = Path("7_log.npz")) -> Path:
     arrays = {
         f"007_{time:020d}": np.frombuffer(b"\7" + time.to_bytes(8, "little") + payload, "u1")
@@ -230,9 +246,22 @@ def test_archives_of_ataraxis_are_read_the_same_way() -> None:
 
 def test_a_key_that_names_no_message_is_refused() -> None:
     reader = LogArchiveReader(archive())
-    for key in ("nonsense", f"001_{0:020d}_99"):
+    sound = reader.key(3)
+    assert [m.payload.tobytes() for m in reader.iter_messages([sound])] == [b"3"]
+    for key in ("nonsense", f"001_{0:020d}_99", f"002{sound[3:]}", sound[:-1] + "4", 5):
         with pytest.raises(NotFoundError):
-            list(reader.iter_messages([key]))
+            list(reader.iter_messages([key]))  # type: ignore[list-item]  # the point
+    for keys in (sound, 5):
+        with pytest.raises(InvalidInputError, match="get_batches"):
+            reader.iter_messages(keys)  # type: ignore[arg-type]  # the point
+
+
+def test_a_batch_of_another_archive_is_refused() -> None:
+    reader, other = LogArchiveReader(archive(10, 1)), LogArchiveReader(archive(20, "two"))
+    (batch,) = other.get_batches()
+    with pytest.raises(NotFoundError, match=r"1_log\.npz.*two_log\.npz"):
+        reader.iter_messages(batch)
+    assert len(list(pickle.loads(pickle.dumps(other)).iter_messages(batch))) == 20
 
 
 def test_what_is_no_archive_is_named(tmp_path: Path) -> None:
@@ -244,7 +273,8 @@ def test_what_is_no_archive_is_named(tmp_path: Path) -> None:
         other.writestr(f"001_{5:020d}.npy", b"no array")
     sound = archive(50_000).read_bytes()
     Path("cut.npz").write_bytes(sound[: len(sound) // 2])
-    for name in ("text", "arrays", "other", "cut"):
+    os.mkfifo("pipe.npz")
+    for name in ("text", "arrays", "other", "cut", "pipe"):
         with pytest.raises(FormatError, match=name):
             LogArchiveReader(f"{name}.npz")
 

@@ -74,6 +74,8 @@ def known_blocks(path: Path) -> tuple[dict[int, int], bool]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    if path.is_fifo():  # nobody may ever write to it
+        raise FormatError(f"{path} is no archive of messages, but a named pipe; delete it")
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive

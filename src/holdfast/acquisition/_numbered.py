@@ -83,13 +83,19 @@ class Numbered:
             If none has.
         """
         if self.messages.keys is None:
-            return row_of(key, self.where)
+            number = row_of(key, self.where)
+            if self.key(number) == key:
+                return number
+            raise self._no_message(key)
         if self._numbers_by_key is None:
             self._numbers_by_key = {self.key(number): number for number in range(len(self))}
         try:
             return self._numbers_by_key[key]
         except KeyError:
-            raise NotFoundError(f"{self.where} has no message {key!r}") from None
+            raise self._no_message(key) from None
+
+    def _no_message(self, key: str) -> NotFoundError:
+        return NotFoundError(f"{self.where} has no message {key!r}; take keys from get_batches()")
 
     # Rows
 

@@ -17,6 +17,7 @@ from holdfast.acquisition._keys import KeyBatch, check_shares
 from holdfast.acquisition._live import snapshot
 from holdfast.acquisition._message import LogMessage, MessageArrays, decoded
 from holdfast.acquisition._numbered import Numbered
+from holdfast.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -188,14 +189,31 @@ class LogArchiveReader:
         ------
         FormatError
             If there is no onset to count from; this is a ``ValueError``.
+        InvalidInputError
+            If `keys` are no keys.
         NotFoundError
             If there is no message of a key.
         """
         if keys is None:
             return self._numbered.iterated(0, self.message_count)
         if isinstance(keys, KeyBatch):
+            self._check_batch(keys)
             return self._numbered.iterated(keys.start, keys.stop)
+        if isinstance(keys, str) or not isinstance(keys, Iterable):
+            raise InvalidInputError(
+                f"keys must be a list of keys, as get_batches() gives them, not {keys!r}"
+            )
         return self._chosen(keys)
+
+    def _check_batch(self, batch: KeyBatch) -> None:
+        if not batch or batch.reader is self:
+            return
+        ends = [self.key(min(n, self.message_count - 1)) for n in (batch.start, batch.stop - 1)]
+        if ends != [batch[0], batch[-1]]:
+            raise NotFoundError(
+                f"{self._numbered.where} has not the messages of a batch of "
+                f"{batch.reader._numbered.where}; take batches from the reader itself"  # noqa: SLF001
+            )
 
     def _chosen(self, keys: Iterable[str]) -> Iterator[LogMessage]:
         for key in keys:
@@ -277,6 +295,9 @@ class LogArchiveReader:
 
         Raises
         ------
+        FormatError
+            If there is no onset to count from, or a time is beyond 2**63 - 1 µs; this is a
+            ``ValueError``.
         MissingDependencyError
             If pyarrow is not installed.
         """
@@ -294,6 +315,8 @@ class LogArchiveReader:
 
         Raises
         ------
+        InvalidInputError
+            If one is no reader.
         FormatError
             If one has no onset; this is a ``ValueError``.
         """

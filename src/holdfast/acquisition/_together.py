@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from holdfast.acquisition._message import LogMessage, MessageArrays
 from holdfast.acquisition._reader import LogArchiveReader
+from holdfast.errors import InvalidInputError
 
 _PIECE = 1 << 13
 
@@ -37,7 +38,23 @@ class _Window:
 
 
 def merged(readers: "Sequence[LogArchiveReader]") -> "Iterator[LogMessage]":
-    """Yield messages by time, piece by piece: up to the earliest end of a window."""
+    """Yield messages by time, piece by piece: up to the earliest end of a window.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is no reader.
+    """
+    for reader in readers:
+        if not isinstance(reader, LogArchiveReader):
+            raise InvalidInputError(
+                f"merge takes LogArchiveReaders, not {reader!r}; open each archive with "
+                "LogArchiveReader(path), or LogArchiveReader.live(folder, source)"
+            )
+    return _merged(readers)
+
+
+def _merged(readers: "Sequence[LogArchiveReader]") -> "Iterator[LogMessage]":
     windows = [_Window(reader) for reader in readers]
     while windows := [window for window in windows if window.fill()]:
         ends = [int(w.arrays.timestamps[-1]) for w in windows if w.arrays and not w.last]

@@ -20,6 +20,7 @@ from holdfast._atomic import replace_bytes
 from holdfast._names import inside, nearest, safe_name
 from holdfast._plain import dump_json, from_plain, load_json, to_plain
 from holdfast._sync import Durability
+from holdfast.config import check_depth
 from holdfast.errors import FormatError, InvalidInputError, MissingFileError
 from holdfast.run import LogReader, check_trust, unpickle
 from holdfast.store._results import RESULT
@@ -231,6 +232,7 @@ def _read_json_lines(content: bytes) -> list[Any]:
 
 
 def _read_yaml(content: bytes) -> Any:
+    check_depth(content)
     return from_plain(yaml.load(content, Loader=_Loader))  # noqa: S506 - a safe loader
 
 

@@ -223,6 +223,11 @@ class _Shared:
                 while following in self._done:
                     yield times[following], self._done.pop(following)
                     following += 1
+        except KeyboardInterrupt:  # perhaps in the middle of a message: none is of use any more
+            for worker in workers:
+                worker.end()
+            workers = []
+            raise
         finally:
             _pool.given_back(workers)
 

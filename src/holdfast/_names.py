@@ -118,12 +118,13 @@ def safe_name(name: str, what: str, *, suffix: str = "") -> str:
 
 
 def inside(root: Path, relative: str) -> Path:
-    """Return ``root / relative``, refusing symlinks that lead out of `root`.
+    """Return ``root / relative``, refusing what is not to be opened.
 
     Raises
     ------
     InvalidInputError
-        If an existing part of the path is a symlink whose target is not below `root`.
+        If an existing part of the path is a symlink whose target is not below `root`, or a named
+        pipe, socket or device, which whoever opens it might wait for without end.
     """
     path = root
     for part in relative.split("/"):
@@ -132,11 +133,25 @@ def inside(root: Path, relative: str) -> Path:
             mode = os.lstat(path).st_mode
         except (FileNotFoundError, NotADirectoryError):
             break
-        if stat.S_ISLNK(mode) and not _below(root, path):
+        if stat.S_ISLNK(mode):
+            if not _below(root, path):
+                raise InvalidInputError(
+                    f"{path} is a symlink that leads out of {root}; remove it, or copy the data in"
+                )
+            mode = _mode_behind(path)
+        if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise InvalidInputError(
-                f"{path} is a symlink that leads out of {root}; remove it, or copy the data in"
+                f"{path} is a named pipe, socket or device, which holds no data; remove it"
             )
     return root / relative
+
+
+def _mode_behind(link: Path) -> int:
+    """Return what a symlink leads to, 0 where that is nothing."""
+    try:
+        return os.stat(link).st_mode
+    except OSError:  # nothing there, or a ring of symlinks: whoever opens it is told
+        return 0
 
 
 def _below(root: Path, path: Path) -> bool:

@@ -27,6 +27,8 @@ SyncMode = Literal["background", "always"]
 GATHER_SECONDS = 0.3
 """How long the background gathers files, so that one replaced often is synced once."""
 
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # or a named pipe would keep all others waiting
+
 MANY_FILES = 32
 """From this many pending files on, one ``syncfs`` is cheaper than an ``fsync`` each."""
 
@@ -104,7 +106,7 @@ def fsync_path(path: Path) -> None:
     """Sync one file or folder; a folder only where the system can (not on Windows)."""
     if os.name == "nt" and path.is_dir():  # pragma: no cover
         return
-    writable = os.O_RDWR if os.name == "nt" else os.O_RDONLY
+    writable = os.O_RDWR if os.name == "nt" else _READ
     descriptor = os.open(path, writable)
     try:
         os.fsync(descriptor)
@@ -286,7 +288,7 @@ def _sync_filesystem(paths: Iterable[Path]) -> None:
         raise AssertionError
     for path in paths:
         try:
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = os.open(path, _READ)
         except (FileNotFoundError, NotADirectoryError):
             continue
         try:

@@ -426,3 +426,32 @@ def test_a_reader_goes_on_after_a_change_of_folder(monkeypatch: pytest.MonkeyPat
     reader = LogReader("outputs/log_a")
     monkeypatch.chdir("/")
     assert reader.state == "complete"
+
+
+@pytest.mark.parametrize("symlinked", [False, True])
+@pytest.mark.parametrize(
+    "name", ["log.txt", "params.yaml", "data/x.npz", "data/streams.h5", "records/x.jsonl"]
+)
+def test_a_named_pipe_in_a_run_is_refused_and_not_waited_for(name: str, *, symlinked: bool) -> None:
+    Logbook("a").mark_complete()
+    run = LogReader("outputs/log_a")
+    place = run.path / name
+    place.unlink(missing_ok=True)
+    place.parent.mkdir(exist_ok=True)
+    os.mkfifo(run.path / "pipe" if symlinked else place)
+    if symlinked:
+        place.symlink_to(run.path / "pipe")
+
+    if name == "data/x.npz":
+        with pytest.warns(HoldfastWarning, match="is a named pipe"):
+            assert run.arrays == []
+        return
+    with pytest.raises(
+        (InvalidInputError, MissingFileError), match=r"is a named pipe|has no table"
+    ):
+        {
+            "log.txt": run.log_lines,
+            "params.yaml": run.load_params,
+            "data/streams.h5": lambda: run.streams,
+            "records/x.jsonl": lambda: run.records("x"),
+        }[name]()

@@ -1,6 +1,7 @@
 """What ffmpeg itself finds in a movie, and fields to make movies of."""
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,16 @@ from holdfast.fields import Field, Grid
 _FRAMES = ("-fps_mode", "passthrough", "-f", "rawvideo")
 FLAT = Grid.cartesian([[0, 2], [0, 1]], [8, 4])
 SQUARE = Grid.cartesian([[0, 1], [0, 1]], [5, 5])
+
+RENDERINGS: list[tuple[str, dict[str, Any]]] = [
+    ("x.mp4", {}),
+    ("x.webm", {}),
+    ("x.gif", {}),
+    ("x.gif", {"movie_writer": "ffmpeg"}),
+    ("x.mkv", {"codec": "h264"}),
+    ("x.mov", {"codec": "h265"}),
+]
+"""Names of renderings and what they are made with, one for each container and codec."""
 
 
 def ffmpeg(*arguments: object) -> bytes:
@@ -42,6 +53,15 @@ def decoded(movie: Path, pixels: str = "rgb24", dtype: str = "u1") -> npt.NDArra
     return np.frombuffer(raw, dtype).reshape(-1, height, width, 3 if "rgb" in pixels else 1)
 
 
+def starts(movie: Path) -> list[float]:
+    """Return the second at which each frame begins, to a hundredth."""
+    told = ffmpeg("-i", movie, "-c", "copy", "-f", "framecrc", "-").decode()
+    (unit,) = [line.split()[2] for line in told.splitlines() if line.startswith("#tb 0:")]
+    tick = int(unit.split("/")[0]) / int(unit.split("/")[1])
+    rows = [line.split(",") for line in told.splitlines() if not line.startswith("#")]
+    return [round(int(row[2]) * tick, 2) for row in rows]
+
+
 def moving(number: int, grid: Grid = FLAT) -> Field:
     """Return a field with a low slope to the upper right, and one bright cell that moves."""
     values = np.add.outer(np.linspace(0, 0.3, grid.shape[0]), np.linspace(0, 0.2, grid.shape[1]))
@@ -52,6 +72,12 @@ def moving(number: int, grid: Grid = FLAT) -> Field:
 def noisy(number: int) -> Field:
     """Return a field that no codec makes small."""
     return Field(Grid.unit([64, 64]), np.random.default_rng(number).random((64, 64)))
+
+
+def append_all(storage: Any, fields: Iterable[Any]) -> None:
+    """Append fields, a unit of time apart."""
+    for field in fields:
+        storage.append(field)
 
 
 def write_movie(storage: Any, count: int, grid: Grid = FLAT) -> None:

@@ -6,6 +6,7 @@ an interrupt at the keyboard does not reach it: it ends when its input does.
 
 import contextlib
 import errno
+import functools
 import os
 import re
 import shutil
@@ -17,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from holdfast._atomic import temporary_beside
-from holdfast._sync import fsync_path
 from holdfast.errors import FormatError, MissingDependencyError, MissingFileError, StateError
+
+COMMENT = "comment"
+"""The tag of containers that holds what a movie tells of itself."""
 
 _QUIET = ("-hide_banner", "-loglevel", "error", "-nostats")
 _SAID = 800
@@ -29,6 +31,10 @@ _TAG = re.compile(r"^((?:[^\\=\n]|\\.)+)=((?:[^\\\n]|\\.)*)$", re.MULTILINE | re
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _DIMENSIONS = re.compile(r"^#dimensions 0: (\d+)x(\d+)", re.MULTILINE)
 _TIME_BASE = re.compile(r"^#tb 0: (\d+)/(\d+)", re.MULTILINE)
+_WHO = re.compile(r"^(?:\[[^\]\n]+ @ 0x[0-9a-f]+\] )+", re.MULTILINE)
+"""How ffmpeg begins a line: the part of it that speaks, and an address."""
+
+_VERSION = re.compile(r"^ffmpeg version n?(\d+)\.")
 _CODEC = re.compile(r"^#codec_id 0: (\w+)", re.MULTILINE)
 
 
@@ -58,6 +64,14 @@ def ffmpeg_executable() -> str:
     return found
 
 
+@functools.cache
+def tells_of_frames(executable: str) -> bool:
+    """Return whether an ffmpeg can say when it has written a frame, as it does since version 6."""
+    said = subprocess.run([executable, "-version"], capture_output=True, check=False).stdout
+    version = _VERSION.search(said.decode("utf-8", "replace"))
+    return os.name == "posix" and (version is None or int(version[1]) >= 6)
+
+
 def started(arguments: Sequence[str], said: IO[bytes], **pipes: Any) -> "subprocess.Popen[bytes]":
     """Start ffmpeg, whose errors go into a file."""
     command = [ffmpeg_executable(), *_QUIET, *arguments]
@@ -68,7 +82,7 @@ def started(arguments: Sequence[str], said: IO[bytes], **pipes: Any) -> "subproc
 def told_by(file: IO[bytes]) -> str:
     """Return what it said there, shortened."""
     file.seek(0)
-    text = file.read().decode("utf-8", "replace").strip()
+    text = _WHO.sub("", file.read().decode("utf-8", "replace")).strip().replace("\n", "; ")
     return text if len(text) <= _SAID else f"{text[: _SAID // 2]} … {text[-_SAID // 2 :]}"
 
 
@@ -110,6 +124,13 @@ def run(arguments: Sequence[str], path: Path, *, feed: bytes | None = None) -> b
     StateError
         If it fails; the message holds what it said.
     """
+    code, content, said = _ran(arguments, feed)
+    if code:
+        raise failure(code, said, path)
+    return content
+
+
+def _ran(arguments: Sequence[str], feed: bytes | None = None) -> tuple[int, bytes, str]:
     with tempfile.TemporaryFile() as said:
         stdin = subprocess.DEVNULL if feed is None else subprocess.PIPE
         with started(arguments, said, stdin=stdin, stdout=subprocess.PIPE) as process:
@@ -118,9 +139,7 @@ def run(arguments: Sequence[str], path: Path, *, feed: bytes | None = None) -> b
             except BaseException:
                 process.kill()
                 raise
-        if process.returncode:
-            raise failure(process.returncode, told_by(said), path)
-    return content
+        return process.returncode, content, told_by(said)
 
 
 class Decoder:
@@ -219,11 +238,14 @@ class Frames:
         ffmpeg's name of the codec.
     starts : list of float
         Seconds at which each frame begins.
+    fps : float
+        Frames a second.
     """
 
     size: tuple[int, int]
     codec: str
     starts: list[float]
+    fps: float
 
 
 def frames_of(path: Path, *, decode: bool = False) -> Frames:
@@ -255,44 +277,49 @@ def frames_of(path: Path, *, decode: bool = False) -> Frames:
     tick = int(unit[1]) / int(unit[2]) if unit else 1.0
     lines = [line.split(",") for line in text.splitlines() if line and not line.startswith("#")]
     starts = sorted(int(line[2]) * tick for line in lines)
-    return Frames((int(found[1]), int(found[2])), codec[1], starts)
+    last = max(int(lines[-1][3]) * tick, tick) if lines else 0
+    fps = _rate(len(starts), starts[-1] - starts[0] + last, tick) if lines else 0.0
+    return Frames((int(found[1]), int(found[2])), codec[1], starts, fps)
+
+
+def _rate(frames: int, seconds: float, tick: float) -> float:
+    """Return frames a second: a whole number where the container's rounding allows for one."""
+    rate = frames / seconds
+    whole = max(round(rate), 1)
+    return whole if abs(frames / whole - seconds) <= tick else rate
 
 
 def _decodable(path: Path, arguments: Sequence[str]) -> bytes:
     """Return what ffmpeg finds up to the first frame that is damaged, which it fails at."""
-    with tempfile.TemporaryFile() as said:
-        strictly = ["-err_detect", "explode", "-xerror", "-i", str(path), *arguments]
-        with started(strictly, said, stdout=subprocess.PIPE) as process:
-            return process.communicate()[0]
+    return _ran(["-err_detect", "explode", "-xerror", "-i", str(path), *arguments])[1]
 
 
 def _probe(path: Path, arguments: Sequence[str]) -> bytes:
     if not path.is_file():
         raise MissingFileError(f"there is no movie {path}; check the name")
-    try:
-        return run(["-i", str(path), *arguments], path)
-    except StateError as error:
-        raise FormatError(f"{path} is damaged or no movie ({error})") from None
+    code, content, said = _ran(["-i", str(path), *arguments])
+    if code:
+        why = said.replace(str(path), path.name).rstrip(".")
+        raise FormatError(
+            f"{path} is damaged or no movie: {why}; check the name, or restore it from a copy"
+        )
+    return content
 
 
 def copy(
-    sources: Sequence[Path],
-    target: Path,
-    arguments: Sequence[str] = (),
-    *,
-    tagged: Mapping[str, str] | None = None,
+    sources: Sequence[Path], target: Path, arguments: Sequence[str], tagged: Mapping[str, str]
 ) -> None:
-    """Copy a movie, or several one after the other, into a file that is whole or not there.
+    """Copy a movie, or several one after the other.
 
     Parameters
     ----------
     sources : sequence of Path
         Movies of one size and codec.
     target : Path
-        The file, which is replaced.
+        A new file.
     arguments : sequence of str
         Options of its container.
-    tagged : mapping, optional
+    tagged : mapping
         Tags of the container.
 
     Raises
@@ -302,7 +329,6 @@ def copy(
     StateError
         If ffmpeg fails.
     """
-    temporary = temporary_beside(target).with_suffix(target.suffix)
     inputs = ["-i", str(sources[0])]
     with contextlib.ExitStack() as stack:
         if len(sources) > 1:
@@ -312,16 +338,7 @@ def copy(
                 listed.write(f"file '{quoted}'\n")
             listed.flush()
             inputs = ["-f", "concat", "-safe", "0", "-i", listed.name]
-        feed = None
-        if tagged is not None:
-            feed = "".join(f"{k}={_escaped(v)}\n" for k, v in tagged.items()).encode()
-            inputs += ["-f", "ffmetadata", "-i", "pipe:0"]
-        chosen = ["-map", "0:v:0", "-map_metadata", "1" if tagged is not None else "0"]
-        try:
-            told = [*inputs, *chosen, "-c", "copy", *arguments, str(temporary)]
-            run(told, target, feed=None if feed is None else b";FFMETADATA1\n" + feed)
-            fsync_path(temporary)
-            os.replace(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        inputs += ["-f", "ffmetadata", "-i", "pipe:0", "-map", "0:v:0", "-map_metadata", "1"]
+        told = "".join(f"{name}={_escaped(value)}\n" for name, value in tagged.items())
+        feed = b";FFMETADATA1\n" + told.encode()
+        run([*inputs, "-c", "copy", *arguments, str(target)], target, feed=feed)

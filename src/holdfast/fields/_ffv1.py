@@ -19,11 +19,11 @@ import numpy.typing as npt
 
 from holdfast._names import listing
 from holdfast.errors import FormatError, InvalidInputError
+from holdfast.fields._ffmpeg import COMMENT
 from holdfast.fields._forms import Array, Form
 
 VERSION = 1
 OURS = "holdfast"
-COMMENT = "comment"
 
 ENDINGS = (".mkv", ".avi", ".mov", ".mp4")
 
@@ -118,6 +118,8 @@ class Archive:
         What else the storage keeps.
     times : list of float or None
         Times of the frames; None where the file does not say.
+    fps : float or None
+        Frames a second; None where the file does not say.
     of_pde : bool
         Whether frames lie as py-pde lays them.
     clipped : bool
@@ -132,6 +134,7 @@ class Archive:
     high: npt.NDArray[np.float64]
     info: dict[str, Any] = field(default_factory=dict)
     times: list[float] | None = None
+    fps: float | None = None
     of_pde: bool = False
     clipped: bool = False
 
@@ -200,6 +203,7 @@ class Archive:
             "dtype": self.dtype.str,
             "low": self.low.tolist(),
             "high": self.high.tolist(),
+            "fps": self.fps,
             "times": self.times,
         }
         pde = {"vmin": _common(self.low), "vmax": _common(self.high), "version": 1}

@@ -9,8 +9,8 @@ import numpy as np
 
 from holdfast._names import listing
 from holdfast.errors import FormatError
-from holdfast.fields._ffmpeg import Decoder, frames_of, tags
-from holdfast.fields._ffv1 import COMMENT, FORMATS, OURS, VERSION, Archive, parse_comment
+from holdfast.fields._ffmpeg import COMMENT, Decoder, frames_of, tags
+from holdfast.fields._ffv1 import FORMATS, OURS, VERSION, Archive, parse_comment
 from holdfast.fields._field import FieldForm
 from holdfast.fields._forms import ATTRIBUTES, Array
 from holdfast.fields._recording import sidecar
@@ -139,6 +139,7 @@ def _ours(path: Path, described: dict[str, Any]) -> Archive:
             high,
             _without_limits(described),
             ours["times"],
+            ours.get("fps"),
         )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, FormatError):

@@ -1,4 +1,4 @@
-"""`Looking`: how a storage is looked at; the drawing is in ``_plots.py`` and ``_movie.py``."""
+"""`Looking`: how a storage is looked at; the drawing is in ``_plots.py`` and ``_movie_of.py``."""
 
 import os
 from pathlib import Path
@@ -115,7 +115,7 @@ class Looking(Reading):
         StateError
             If there is no field.
         """
-        from holdfast.fields._movie import make_movie
+        from holdfast.fields._movie_of import make_movie
 
         return make_movie(self, filename, progress=progress, options=options)
 

@@ -12,9 +12,9 @@ from holdfast._atomic import replace_bytes
 from holdfast._names import listing
 from holdfast._sync import Durability
 from holdfast.errors import HoldfastWarning, InvalidInputError
-from holdfast.fields._ffmpeg import ffmpeg_executable
+from holdfast.fields._existing import Existing, comment_of_rendering
+from holdfast.fields._ffmpeg import COMMENT, ffmpeg_executable
 from holdfast.fields._ffv1 import (
-    COMMENT,
     ENDINGS,
     Archive,
     PixelFormat,
@@ -29,6 +29,12 @@ from holdfast.fields._render import Look, Renderer
 from holdfast.fields._render import limits_of as colour_limits
 
 Frame = tuple[bytes, tuple[int, int]]
+
+_ARCHIVE_ENDINGS = (".mkv", ".avi", ".mov")
+"""Names that mean an archive where nothing asks for a rendering."""
+
+_FPS, _ARCHIVE_FPS = 10.0, 25.0
+"""Frames a second where none are asked for, as py-pde has them."""
 
 
 def number_between(name: str, value: Any, least: float, most: float) -> float:
@@ -56,10 +62,10 @@ class Making(Protocol):
 
     archive: bool
 
-    def begin(self, layout: Layout, info: Mapping[str, Any], there: Archive | None) -> Coding:
+    def begin(self, layout: Layout, info: Mapping[str, Any], there: Existing | None) -> Coding:
         """Prepare for fields of a layout, and return how their frames become a file.
 
-        `there` is the archive that they continue, if there is one.
+        `there` is the movie that they continue, if there is one.
         """
 
     def frame(self, values: Array, time: float) -> Frame:
@@ -71,11 +77,23 @@ class Making(Protocol):
     def update(self, info: Mapping[str, Any]) -> None:
         """Take in information that came meanwhile."""
 
-    def tags(self, times: list[float]) -> dict[str, str] | None:
-        """Return the tags of the finished movie; None for none."""
+    def tags(self, times: list[float]) -> dict[str, str]:
+        """Return the tags of the finished movie."""
 
     def finished(self, path: Path, times: list[float]) -> None:
         """Do what is to be done beside a movie that has its name."""
+
+
+def _rate(path: Path, asked: float | None, default: float, there: Existing | None) -> float:
+    """Return frames a second: those of the movie that is continued, which all its frames have."""
+    if there is None:
+        return asked or default
+    if asked is not None and not math.isclose(asked, there.fps, rel_tol=1e-3):
+        raise InvalidInputError(
+            f"{path} plays {there.fps:g} frames a second, and cannot be continued with {asked:g}; "
+            "leave fps out, or write another movie"
+        )
+    return there.fps
 
 
 class Rendering:
@@ -84,24 +102,26 @@ class Rendering:
     archive = False
 
     def __init__(
-        self, path: Path, codec: str, fps: float, bitrate: float, looks: Mapping[str, Any]
+        self, path: Path, codec: str, fps: float | None, bitrate: float, looks: Mapping[str, Any]
     ) -> None:
         chosen = {name: value for name, value in looks.items() if value is not None}
-        self._coding_of = (path, codec, chosen.pop("movie_writer", "auto"), fps, bitrate)
+        self._path, self._asked_fps, self._fps = path, fps, fps or _FPS
+        self._coding_of = (path, codec, chosen.pop("movie_writer", "auto"), bitrate)
         self._look = Look(**chosen)
         number_between("dpi", self._look.dpi, 10, 1200)
         number_between("bitrate", bitrate, -math.inf, 1e9)
-        rendering_coding(*self._coding_of)
+        rendering_coding(*self._coding_of, fps=self._fps)
         self._renderer: Renderer | None = None
 
     def begin(
         self,
         layout: Layout,
         info: Mapping[str, Any],  # noqa: ARG002 - eyes see none
-        there: Archive | None,  # noqa: ARG002 - drawings are drawings
+        there: Existing | None,
     ) -> Coding:
         """Prepare for fields of a layout; limits seen so far begin anew."""
-        coding = rendering_coding(*self._coding_of)
+        self._fps = _rate(self._path, self._asked_fps, _FPS, there)
+        coding = rendering_coding(*self._coding_of, fps=self._fps)
         if not coding.pillow:
             ffmpeg_executable()
         if self._look.limits is not None:
@@ -123,8 +143,9 @@ class Rendering:
     def update(self, info: Mapping[str, Any]) -> None:
         """Do nothing."""
 
-    def tags(self, times: list[float]) -> None:
-        """Return nothing."""
+    def tags(self, times: list[float]) -> dict[str, str]:
+        """Return what tells the times of frames, and how fast they play."""
+        return {COMMENT: comment_of_rendering(times, self._fps)}
 
     def finished(self, path: Path, times: list[float]) -> None:
         """Do nothing."""
@@ -138,7 +159,7 @@ class Archiving:
     def __init__(
         self,
         path: Path,
-        fps: float,
+        fps: float | None,
         *,
         vmin: Any = None,
         vmax: Any = None,
@@ -158,15 +179,24 @@ class Archiving:
         self._write_times, self._warned = write_times, False
         self._archive: Archive | None = None
 
-    def begin(self, layout: Layout, info: Mapping[str, Any], there: Archive | None) -> Coding:
+    def begin(self, layout: Layout, info: Mapping[str, Any], there: Existing | None) -> Coding:
         """Prepare for fields of a layout, which continue an archive as it was begun.
 
         Raises
         ------
         InvalidInputError
             If a frame cannot hold them, or other limits or colours are asked for than the archive
-            has, whose frames would then mean other numbers.
+            has, whose frames would then mean other numbers, or another rate.
         """
+        fps = _rate(self._path, self._fps, _ARCHIVE_FPS, there)
+        made = self._made(layout, info, None if there is None else there.archive)
+        ffmpeg_executable()
+        made.fps = fps
+        self._archive = made
+        comment = f"{COMMENT}={made.comment()}"
+        return archive_coding(made.format.given, made.format.coded, fps, comment, made.cells)
+
+    def _made(self, layout: Layout, info: Mapping[str, Any], there: Archive | None) -> Archive:
         form, shape = layout.form, layout.shape
         axes = len(axes_of(form, shape))
         if axes > 2 or layout.dtype.kind == "c":
@@ -191,10 +221,7 @@ class Archiving:
                 f"be continued from {low.tolist()} to {high.tolist()} in {pixels.name}; leave "
                 "these arguments out, or write another movie"
             )
-        ffmpeg_executable()
-        self._archive = made
-        comment = f"{COMMENT}={made.comment()}"
-        return archive_coding(pixels.given, pixels.coded, self._fps, comment, made.cells)
+        return made
 
     def _pixels(self, components: int, there: Archive | None) -> PixelFormat:
         if there is not None and self._format is None and self._bits is None:
@@ -239,3 +266,37 @@ class Archiving:
         if self._archive is None:
             raise AssertionError
         return self._archive
+
+
+def making(
+    path: Path,
+    codec: str,
+    fps: float | None,
+    bitrate: float,
+    looks: dict[str, Any],
+    data: dict[str, Any],
+) -> Making:
+    """Return what makes the frames: those of a rendering or of an archive.
+
+    Raises
+    ------
+    InvalidInputError
+        If arguments of both are given, or one cannot be.
+    """
+    if fps is not None:
+        fps = number_between("fps", fps, 0.001, 1000)
+    asked = sorted(name for name, value in looks.items() if value is not None)
+    wanted = sorted(name for name, value in data.items() if value is not None)
+    if codec == "ffv1":
+        wanted.append("codec='ffv1'")
+    elif codec != "auto":
+        asked.append(f"codec={codec!r}")
+    if asked and wanted:
+        raise InvalidInputError(
+            f"{path}: {', '.join(wanted)} ask for an archive of data, and {', '.join(asked)} for a "
+            "rendering; choose one (limits=(low, high) are those of a rendering's colours)"
+        )
+    by_name = path.suffix.lower() in _ARCHIVE_ENDINGS and not asked
+    if wanted or by_name:
+        return Archiving(path, fps, **{k: v for k, v in data.items() if v is not None})
+    return Rendering(path, codec, fps, bitrate, looks)

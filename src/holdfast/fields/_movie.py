@@ -1,5 +1,6 @@
 """`MovieStorage`: fields over time as a movie, for eyes or, in a lossless codec, as data."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,16 +12,12 @@ import numpy.typing as npt
 from holdfast.errors import HoldfastError, InvalidInputError, StateError
 from holdfast.fields._base import StorageBase, Stored, WriteMode
 from holdfast.fields._counter import Counter
+from holdfast.fields._existing import Existing, existing_archive, existing_rendering
 from holdfast.fields._exit import closed_at_exit, no_longer_open
 from holdfast.fields._forms import Array, Layout
 from holdfast.fields._frames import FrameReader, stamp_of
-from holdfast.fields._making import Archiving, Making, Rendering, number_between
-from holdfast.fields._pictures import Limits, pictures_of
-from holdfast.fields._progress import shown
-from holdfast.fields._reading import Reading
+from holdfast.fields._making import Making, making
 from holdfast.fields._recording import Recording
-
-_ARCHIVE_ENDINGS = (".mkv", ".avi", ".mov")
 
 
 class MovieStorage(StorageBase):
@@ -129,13 +126,12 @@ class MovieStorage(StorageBase):
             "video_format": video_format,
             "write_times": write_times,
         }
-        if fps is not None:
-            fps = number_between("fps", fps, 0.001, 1000)
-        self._making: Making = _making(self._path, codec, fps, bitrate, looks, data)
+        self._making: Making = making(self._path, codec, fps, bitrate, looks, data)
         self._recording: Recording | None = None
         self._reader: FrameReader | None = None
         self._times: list[float] = []
         self._whole = 0
+        self._seen: tuple[Any, list[float]] = (None, [])
         self._counter = Counter(self._path.name) if progress else None
 
     @property
@@ -162,21 +158,18 @@ class MovieStorage(StorageBase):
             return
         if self._path.is_dir():
             raise InvalidInputError(f"{self._path} is a folder; choose another name for the movie")
-        there = self._open_reader().archive if continues and self._making.archive else None
+        there = self._existing() if continues else None
         coding = self._making.begin(layout, self.info, there)
         if self._recording is not None:
             self._recording.abandon()
-        if there is not None:
-            self._times = list(there.times or [])
-        elif not continues:
-            self._times = []
+        self._times = [] if there is None else there.times
         self._whole = len(self._times)
         self._recording = Recording(
             self._path,
             coding,
             lambda: self._making.tags(self._times),
             continues=continues,
-            frames=None if there is None else self._whole,
+            frames=self._whole if self._making.archive and continues else None,
         )
         closed_at_exit(self)
 
@@ -210,6 +203,8 @@ class MovieStorage(StorageBase):
             del self._times[self._whole + recording.kept :]
             raise
         self._whole = len(self._times)
+        if self._path.exists():
+            self._seen = (stamp_of(self._path), self._times)
         self._making.finished(self._path, self._times)
 
     def _erase(self) -> None:
@@ -249,7 +244,6 @@ class MovieStorage(StorageBase):
         if not self._making.archive or not self._path.exists():
             return None
         archive = self._open_reader().archive
-        self._times = list(archive.times or [])
         return Stored(archive.info, archive.shape, archive.dtype)
 
     def _read_times(self) -> npt.NDArray[np.float64]:
@@ -257,9 +251,31 @@ class MovieStorage(StorageBase):
         return np.array(self._times, np.float64)
 
     def _refresh(self) -> None:
-        """Take in an archive that was replaced since, where this storage does not write it."""
-        if self._recording is None and self._making.archive and self._path.exists():
-            self._times = list(self._open_reader().archive.times or [])
+        """Take in a movie that was replaced since, where this storage does not write it."""
+        if self._recording is not None:
+            return
+        stamp = stamp_of(self._path) if self._path.exists() else None
+        if stamp != self._seen[0]:
+            self._seen = (stamp, [] if stamp is None else self._existing().times)
+        self._times = self._seen[1]
+
+    def _existing(self) -> Existing:
+        """Return what the movie that is there tells of itself."""
+        if self._making.archive:
+            return existing_archive(self._path, self._open_reader().archive)
+        return existing_rendering(self._path)
+
+    def _last_time(self) -> float | None:
+        latest = super()._last_time()
+        return None if latest is None or math.isnan(latest) else latest
+
+    @property
+    def layout(self) -> Layout:
+        """Shape, dtype and form of the fields; a `StateError` where they are not known."""
+        self._load()
+        if self._layout is None and len(self):
+            self._require_archive()
+        return super().layout
 
     def _row(self, index: Any) -> int:
         self._require_archive()
@@ -291,73 +307,3 @@ class MovieStorage(StorageBase):
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-
-
-def _making(
-    path: Path,
-    codec: str,
-    fps: float | None,
-    bitrate: float,
-    looks: dict[str, Any],
-    data: dict[str, Any],
-) -> Making:
-    """Return what makes the frames: those of a rendering or of an archive."""
-    asked = sorted(name for name, value in looks.items() if value is not None)
-    wanted = sorted(name for name, value in data.items() if value is not None)
-    if codec == "ffv1":
-        wanted.append("codec='ffv1'")
-    elif codec != "auto":
-        asked.append(f"codec={codec!r}")
-    if asked and wanted:
-        raise InvalidInputError(
-            f"{path}: {', '.join(wanted)} ask for an archive of data, and {', '.join(asked)} for a "
-            "rendering; choose one (limits=(low, high) are those of a rendering's colours)"
-        )
-    by_name = path.suffix.lower() in _ARCHIVE_ENDINGS and not asked
-    if wanted or by_name:
-        return Archiving(path, fps or 25.0, **{k: v for k, v in data.items() if v is not None})
-    return Rendering(path, codec, fps or 10.0, bitrate, looks)
-
-
-def make_movie(
-    storage: Reading,
-    filename: str | os.PathLike[str],
-    *,
-    progress: bool,
-    options: dict[str, Any],
-) -> Path:
-    """Do what `Looking.movie` says."""
-    count = len(storage)
-    if not count:
-        raise StateError(f"{storage!r} holds no field to make a movie of; append one")
-    source = getattr(storage, "filename", None)
-    if source is not None and os.path.realpath(source) == os.path.realpath(filename):
-        raise InvalidInputError(f"{filename} holds the fields themselves; choose another name")
-    movie = MovieStorage(filename, write_mode="truncate", allow_backwards=True, **options)
-    if not movie.is_archive and options.get("limits") is None:
-        seen = _limits_of_all(storage)
-        movie = MovieStorage(
-            filename,
-            write_mode="truncate",
-            allow_backwards=True,
-            **{**options, "limits": [limit.pair for limit in seen]},
-        )
-    try:
-        for time, field in shown(storage.items, count, progress):
-            movie.append(field, time)
-        movie.close()
-    except BaseException:
-        movie.clear_partial()
-        raise
-    return movie.filename
-
-
-def _limits_of_all(storage: Reading) -> list[Limits]:
-    form = storage.form
-    seen: list[Limits] = []
-    for values in storage.frames(range(len(storage))):
-        pictures = pictures_of(form, values)
-        seen = seen or [Limits() for _ in pictures]
-        for limit, picture in zip(seen, pictures, strict=True):
-            limit.see(picture.values)
-    return seen

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from holdfast._append import append_whole
+from holdfast._atomic import temporary_beside
 from holdfast._names import listing
 from holdfast._process import ForkGuard
+from holdfast._sync import fsync_path
 from holdfast.errors import FormatError, HoldfastError, InvalidInputError, StateError
 from holdfast.fields._encoder import Encoder
-from holdfast.fields._ffmpeg import copy, frames_of
-from holdfast.fields._gif import GifWriter
+from holdfast.fields._ffmpeg import COMMENT, copy, frames_of
+from holdfast.fields._gif import GifWriter, gif_of, join
 
 Size = tuple[int, int]
 
@@ -111,7 +114,7 @@ class Coding:
     pillow: bool = False
 
 
-def rendering_coding(target: Path, codec: str, writer: str, fps: float, bitrate: float) -> Coding:
+def rendering_coding(target: Path, codec: str, writer: str, bitrate: float, fps: float) -> Coding:
     """Return how a rendering is written.
 
     Parameters
@@ -122,10 +125,10 @@ def rendering_coding(target: Path, codec: str, writer: str, fps: float, bitrate:
         A name of `CODECS`, or ``auto``.
     writer : {"auto", "ffmpeg", "pillow"}
         What writes it.
-    fps : float
-        Frames a second.
     bitrate : float
         Kilobits a second; not positive for a fixed quality.
+    fps : float
+        Frames a second.
 
     Raises
     ------
@@ -185,7 +188,7 @@ class Recording:
     coding : Coding
         How frames become a file.
     tags : callable
-        Returns the tags of the container when it is finished; None for none.
+        Returns the tags of the container when it is finished.
     continues : bool
         Whether the frames are added to those that `target` has.
     frames : int, optional
@@ -203,7 +206,7 @@ class Recording:
         self,
         target: Path,
         coding: Coding,
-        tags: Callable[[], Mapping[str, str] | None],
+        tags: Callable[[], Mapping[str, str]],
         *,
         continues: bool,
         frames: int | None = None,
@@ -232,15 +235,15 @@ class Recording:
             self._open(size)
         if self._sink is None:
             raise AssertionError
+        # The time first: one without its frame is passed over, a frame without its time is not.
+        if note and self.partial is not None:
+            _append_line(sidecar(self.partial), note)
         try:
             self._sink.write(frame)
         except (OSError, HoldfastError):
             self._failed()
             raise
         self.kept += 1
-        if note and self.partial is not None:
-            with open(sidecar(self.partial), "a", encoding="ascii") as file:
-                file.write(note)
 
     def _open(self, size: Size) -> None:
         if self.continues:
@@ -285,7 +288,7 @@ class Recording:
         if self.partial is not None and not self._coding.pillow:  # which leaves whole frames
             self.kept = 0
             with contextlib.suppress(HoldfastError):  # there may be less than one frame
-                self.kept = len(frames_of(self.partial, decode=True).starts)
+                self.kept = _whole_frames(self.partial)
         if not self.kept:
             self._remove_partial()
 
@@ -321,19 +324,19 @@ class Recording:
         self.kept, self.continues, self._damaged = 0, True, False
 
     def _give_name(self, partial: Path) -> None:
-        whole = not (self.continues or self._damaged)
-        if self._coding.pillow or (self._coding.suffix == ".gif" and whole):
-            os.replace(partial, self.target)
-            return
+        tags, ending = self._tags(), self.target.suffix.lower()
         sources = [self.target, partial] if self.continues else [partial]
-        ending = self.target.suffix.lower()
+        if self._coding.suffix == ".gif":
+            own = [partial] if self._coding.pillow else sources  # Pillow's begins with the others
+            _into(self.target, lambda path: join(own, path, tags[COMMENT]))
+            return
         # Parts count time in units of their own, which ffmpeg takes for those of the first.
         again = f"setts=ts=N/({self._coding.fps}*TB):duration=1/({self._coding.fps}*TB)"
         options = [*_FINAL.get(ending, ()), *(("-bsf:v", again) if self.continues else ())]
         if self._damaged:  # what is behind the last whole frame is left out
             before = len(frames_of(self.target).starts) if self.continues else 0
             options += ["-frames:v", str(before + self.kept)]
-        copy(sources, self.target, options, tagged=self._tags())
+        _into(self.target, lambda path: copy(sources, path, options, tags))
 
     def abandon(self) -> None:
         """Forget what has been written since the movie was last whole."""
@@ -347,6 +350,35 @@ class Recording:
 def sidecar(path: Path) -> Path:
     """Return the text file with the times of a movie's frames, as py-pde names it."""
     return path.with_name(f"{path.name}.times")
+
+
+def _append_line(path: Path, line: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        append_whole(descriptor, line.encode("ascii"))
+    finally:
+        os.close(descriptor)
+
+
+def _whole_frames(path: Path) -> int:
+    """Return how many frames of a movie can be played, whose end may be missing."""
+    if path.suffix == ".gif":
+        return len(gif_of(path).delays)
+    return len(frames_of(path, decode=True).starts)
+
+
+def _into(target: Path, write: Callable[[Path], None]) -> None:
+    """Let a file be written, and give it its name when it is on the disk."""
+    temporary = temporary_beside(target).with_suffix(target.suffix)
+    try:
+        write(temporary)
+        fsync_path(temporary)
+        os.replace(temporary, target)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, os.strerror(error.errno), str(target)) from None
+        raise
 
 
 def _new_beside(target: Path, suffix: str) -> Path:

@@ -137,3 +137,20 @@ def test_fields_of_py_pde_come_back_as_such() -> None:
     assert found == field
     assert found.label == "v"
     assert found.grid == field.grid
+
+
+@pytest.mark.parametrize("name", ["x.h5", "x.hdf", "x.zarr", "x", "x.json", "x.yaml", "x.yml"])
+def test_every_format_of_modelrunner_is_continued_and_read_by_a_fresh_instance(name: str) -> None:
+    for mode, numbers in (("truncate_once", (0, 1)), ("append", (2,))):
+        with ModelrunnerStorage(name, write_mode=mode) as storage:  # type: ignore[arg-type]
+            for number in numbers:
+                storage.append(moving(number), number / 2)
+    with ModelrunnerStorage(name, write_mode="readonly") as found:
+        assert found.times.tolist() == [0, 0.5, 1]
+        assert [field == moving(number) for number, field in enumerate(found)] == [True] * 3
+
+
+@pytest.mark.parametrize("name", ["x.sqldb", "x.lmdb"])
+def test_a_format_that_modelrunner_does_not_open_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInputError, match="hdf5"):
+        ModelrunnerStorage(name).append(moving(0), 0)

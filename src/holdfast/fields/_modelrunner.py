@@ -28,6 +28,7 @@ DEFAULT_FOLDER = "modelrunner"
 """Where `upload` keeps runs when no folder is named."""
 
 ENDING = ".hdf5"
+_NOT_OPENED = (".sqldb", ".lmdb")
 _TAGS = "tags"
 _DATA, _TIME, _KIND = "data", "time", "item_type"
 
@@ -38,7 +39,9 @@ class ModelrunnerStorage(StorageBase):
     Parameters
     ----------
     storage : path or modelrunner StorageGroup, optional
-        Where the trajectory is: a file (``.hdf5``, ``.zarr``, ``.json``) or an open storage.
+        Where the trajectory is: a file (``.hdf5``, ``.h5``, ``.hdf``, ``.zarr``, ``.zip``,
+        ``.json``, ``.yaml``, ``.yml``; a folder without an ending is a Zarr store) or an open
+        storage.
         Without it, `upload` and `download` keep runs in a folder.
     loc : str
         Name of the trajectory in the storage.
@@ -63,6 +66,8 @@ class ModelrunnerStorage(StorageBase):
     -----
     Fields are in the file when writing has ended: py-modelrunner keeps nothing for a killed
     process. Where that matters, write a `FileStorage` and `upload` it.
+
+    py-modelrunner loads pickles that it finds in a file's attributes: open only files you trust.
     """
 
     def __init__(
@@ -279,6 +284,11 @@ def _pairs(data: Any) -> Iterable[tuple[float | None, Any]]:
 
 
 def _opened(path: Path, mode: str) -> Any:
+    if path.suffix.lower() in _NOT_OPENED:
+        raise InvalidInputError(
+            f"{path}: py-modelrunner takes this ending and does not open it with Zarr 3; end the "
+            "name in .hdf5, .zarr or .json"
+        )
     try:
         return _module().storage.open_storage(path, mode=mode)
     except FileNotFoundError:

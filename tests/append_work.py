@@ -12,6 +12,7 @@ from holdfast.hdf5 import AppendFile, AppendReader, RowType, recover
 SMALL = RowType(np.dtype("f8"))
 VECTOR = RowType(np.dtype("i4"), (5,))
 LARGE = RowType(np.dtype("f8"), (52, 50))
+TILED = RowType(np.dtype("i4"), (3, 5))
 RECORD = RowType(np.dtype([("a", "i8"), ("b", "f4", (3,))]))
 
 
@@ -84,6 +85,8 @@ class Workload:
         """Names that come late, attributes, small and large rows, filters, rotations, reopening."""
         with AppendFile(self.path, interval=3600, journal_bytes=96 << 10) as file:
             file.stream("packed", VECTOR, compression="gzip")
+            file.stream("tiled", TILED, compression="gzip", chunk_rows=3, tile=(2, 3))
+            file.stream("cut", TILED, chunk_rows=2, tile=(3, 4))
             for n in range(4):
                 self.add(file, "small", SMALL)
                 self.add(file, "packed", VECTOR, 70)
@@ -100,6 +103,8 @@ class Workload:
                 self.add(file, "small", SMALL, 150)
             self.checkpoint(file)
             self.add(file, "late/record", RECORD)
+            self.add(file, "tiled", TILED, 4)
+            self.add(file, "cut", TILED, 3)
             self.add(file, "packed", VECTOR, 20)  # behind rows that were carried over
             self.checkpoint(file)
             self.sync(file)
@@ -111,6 +116,8 @@ class Workload:
         self.add(file, "small", SMALL, 40)
         self.add(file, "packed", VECTOR, 300)
         self.add(file, "second", SMALL)
+        self.add(file, "tiled", TILED, 3)
+        self.add(file, "cut", TILED)
         self.checkpoint(file)
         self.add(file, "packed", VECTOR)
         self.mark(file, "second", "units", "s")

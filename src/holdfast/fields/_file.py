@@ -2,11 +2,10 @@
 
 import atexit
 import contextlib
-import math
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,13 @@ from holdfast._process import ForkGuard
 from holdfast._sync import SyncMode
 from holdfast.errors import HoldfastError, InvalidInputError, StateError
 from holdfast.fields._base import StorageBase, WriteMode
+from holdfast.fields._file_box import box_of
 from holdfast.fields._file_reader import FileReader
 from holdfast.fields._file_writer import FileOptions, FileWriter, begin_anew, erase, in_the_way
 from holdfast.fields._forms import Array, Layout, dtype_of
 from holdfast.fields._hooks import Stored
 from holdfast.fields._mpi import is_main
+from holdfast.hdf5 import closed_on_error
 
 _writers: "dict[str, tuple[weakref.ref[FileStorage], FileWriter]]" = {}
 """Files that this process writes, also where the program has forgotten the storage."""
@@ -66,6 +67,9 @@ class FileStorage(StorageBase):
         Store one of so many fields that are appended, the first included.
     chunks : int, optional
         Fields a chunk of a new file; chosen by their size if left out.
+    chunk_shape : int or tuple of int, optional
+        Cells a chunk of a new file along each axis of the grid, so that the series at a point is
+        read without the rest, compressed or not; whole fields if left out.
     allow_backwards : bool
         Whether a field may be earlier than the one before it.
     keep_opened : bool
@@ -108,6 +112,7 @@ class FileStorage(StorageBase):
         dtype: npt.DTypeLike | None = None,
         every: int = 1,
         chunks: int | None = None,
+        chunk_shape: int | Sequence[int] | None = None,
         allow_backwards: bool = False,
         sync: SyncMode = "background",
         interval: float = 5.0,
@@ -123,7 +128,14 @@ class FileStorage(StorageBase):
         self.keep_opened = keep_opened
         self._dtype = None if dtype is None else dtype_of(dtype)
         self._options = FileOptions(
-            compression, compression_opts, shuffle, chunks, sync, interval, journal_bytes
+            compression,
+            compression_opts,
+            shuffle,
+            chunks,
+            _tile(chunk_shape),
+            sync,
+            interval,
+            journal_bytes,
         )
         self._to_replace = False
         self._seen = self._rows = 0
@@ -275,7 +287,7 @@ class FileStorage(StorageBase):
         self._to_replace = truncate and there
         if not self._to_replace:
             begin = FileWriter.continuing if there else FileWriter
-            self._open(begin(self._path, layout, self._options, self._info))
+            self._open(begin, layout)
 
     def _end_older(self, *, truncate: bool) -> None:
         """End this storage's last writing, and of others here what would be replaced."""
@@ -286,8 +298,11 @@ class FileStorage(StorageBase):
             older.close()  # a notebook's cell that is run again has left the file open
             del _writers[str(self._path)]
 
-    def _open(self, writer: FileWriter) -> None:
-        self._writer, self._rows = writer, writer.rows
+    def _open(self, begin: Callable[..., FileWriter], layout: Layout) -> None:
+        with closed_on_error(self._path):
+            writer = begin(self._path, layout, self._options, self._info)
+            rows = writer.rows
+        self._writer, self._rows = writer, rows
         _writers[str(self._path)] = weakref.ref(self), writer
 
     def _append_data(self, data: Array, time: float) -> None:
@@ -297,7 +312,7 @@ class FileStorage(StorageBase):
             )
         if self._writer is None:
             self._replace((data, time))
-            self._open(FileWriter(self._path, self.layout, self._options, self._info))
+            self._open(FileWriter, self.layout)
         else:
             self._writer.append(data, time)
             self._rows += 1
@@ -329,7 +344,7 @@ class FileStorage(StorageBase):
         erase(self._path)
         self._reader.forget()
         if layout is not None:
-            self._open(FileWriter(self._path, layout, self._options, self._info))
+            self._open(FileWriter, layout)
 
     def __len__(self) -> int:
         if self._to_replace:
@@ -351,20 +366,12 @@ class FileStorage(StorageBase):
         return self._reader.times()
 
     def read_values(self, rows: range, rest: tuple[Any, ...] = ()) -> Array:
-        """Return some values of some fields; of a point or a component nothing else is read."""
-        shape = self.data_shape
-        numbers = [
-            int(n) % size
-            for n, size in zip(rest, shape, strict=False)
-            if isinstance(n, int | np.integer) and not isinstance(n, bool) and -size <= n < size
-        ]
-        if not numbers or len(numbers) != len(rest) or rows.step != 1 or not rows:
+        """Return some values of some fields; of a point or a region little else is read."""
+        found = box_of(rest, self.data_shape) if rows and rows.step == 1 else None
+        if found is None:
             return super().read_values(rows, rest)
-        behind = shape[len(numbers) :]
-        count = math.prod(behind)
-        first = int(np.ravel_multi_index(numbers, shape[: len(numbers)])) * count
-        items = self._reader.items(rows.start, rows.stop, first, count)
-        return items.reshape(len(rows), *behind)
+        box, within = found
+        return self._reader.box(rows.start, rows.stop, box)[(slice(None), *within)]
 
     def _read_data(self, start: int, stop: int) -> Array:
         return self._reader.data(start, stop)
@@ -374,3 +381,18 @@ def _number_of_fields(name: str, number: Any) -> int:
     if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 1:
         raise InvalidInputError(f"{name} is a number of fields, at least 1, not {number!r}")
     return int(number)
+
+
+def _tile(chunk_shape: Any) -> tuple[int, ...] | None:
+    if chunk_shape is None:
+        return None
+    axes = [chunk_shape] if isinstance(chunk_shape, int | np.integer) else chunk_shape
+    numbers = list(axes) if isinstance(axes, Sequence | np.ndarray) else [axes]
+    if not numbers or any(
+        not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1 for n in numbers
+    ):
+        raise InvalidInputError(
+            f"chunk_shape is a number of cells for each axis of the grid, at least 1, such as "
+            f"(64, 64), not {chunk_shape!r}"
+        )
+    return tuple(int(n) for n in numbers)

@@ -16,7 +16,7 @@ from holdfast._plain import from_plain, to_plain
 from holdfast.errors import FormatError, InvalidInputError, MissingFileError
 from holdfast.fields._forms import Array
 from holdfast.fields._hooks import Stored
-from holdfast.hdf5 import AppendReader
+from holdfast.hdf5 import AppendReader, Box
 
 DATA, TIMES, LENGTH = "data", "times", "data_length"
 """``data_length`` is how many rows count, where py-pde has made the datasets longer beforehand."""
@@ -112,12 +112,12 @@ class FileReader:
             raise MissingFileError(f"{self._path} is not there any more")
         return reader.read(DATA, start, stop)
 
-    def items(self, start: int, stop: int, first: int, count: int) -> Array:
-        """Return some values of fields by number, counted in C order, in an array of two axes."""
+    def box(self, start: int, stop: int, box: Box) -> Array:
+        """Return a box of the values of fields by number: see `AppendReader.read_box`."""
         reader = self._found
         if reader is None:
             raise MissingFileError(f"{self._path} is not there any more")
-        return reader.read_items(DATA, start, stop, first, count)
+        return reader.read_box(DATA, start, stop, box)
 
     def stored(self) -> Stored | None:
         """Return what is known of the fields; None where there are none."""

@@ -18,7 +18,14 @@ from holdfast._sync import Durability, SyncMode
 from holdfast.errors import FormatError, IntegrityError, LockedError
 from holdfast.fields._file_reader import DATA, LENGTH, TIMES, FileReader, encoded
 from holdfast.fields._forms import Array, Layout
-from holdfast.hdf5 import AppendFile, Compression, RowType, recover
+from holdfast.hdf5 import (
+    AppendFile,
+    Compression,
+    RowType,
+    check_options,
+    closed_on_error,
+    recover,
+)
 from holdfast.journal import WriterLock, journal_folder, writer_lives
 
 COPIED_BYTES = 8 << 20
@@ -36,6 +43,7 @@ class FileOptions:
     compression_opts: int | None = None
     shuffle: bool | None = None
     chunks: int | None = None
+    chunk_shape: tuple[int, ...] | None = None
     sync: SyncMode = "background"
     interval: float = 5.0
     journal_bytes: int = 256 << 20
@@ -43,6 +51,7 @@ class FileOptions:
     def __post_init__(self) -> None:
         Compression.of(self.compression, self.compression_opts, shuffle=self.shuffle)
         Durability(self.sync)
+        check_options(self.interval, self.journal_bytes)
 
     def open(self, path: Path) -> AppendFile:
         """Open a file to append to it."""
@@ -54,7 +63,12 @@ class FileOptions:
     def stored(self) -> dict[str, Any]:
         """Return how a new dataset of values is stored."""
         how = {"compression": self.compression, "level": self.compression_opts}
-        return {**how, "shuffle": self.shuffle, "chunk_rows": self.chunks}
+        return {
+            **how,
+            "shuffle": self.shuffle,
+            "chunk_rows": self.chunks,
+            "tile": self.chunk_shape,
+        }
 
 
 class FileWriter:
@@ -190,12 +204,8 @@ def write_whole(
     """Replace a file by one with these fields, which is whole before the old one goes."""
     temporary = temporary_beside(path)
     try:
-        writer = FileWriter(temporary, layout, options, info)
-        try:
-            for values, time in fields:
-                writer.append(values, time)
-        finally:
-            writer.close()
+        with closed_on_error(temporary):
+            _write_at(temporary, layout, options, info, fields)
         _put_in_place(temporary, path, options)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -203,15 +213,30 @@ def write_whole(
         raise
 
 
+def _write_at(
+    path: Path,
+    layout: Layout,
+    options: FileOptions,
+    info: Mapping[str, Any],
+    fields: Iterable[tuple[Array, float]],
+) -> None:
+    writer = FileWriter(path, layout, options, info)
+    try:
+        for values, time in fields:
+            writer.append(values, time)
+    finally:
+        writer.close()
+
+
 def begin_anew(
     path: Path, layout: Layout, options: FileOptions, info: Mapping[str, Any], first: Any
 ) -> None:
     """Replace a file by one with a first field, or with none where `first` is None."""
     # Its chunks are chosen for the rows to come, not for the one that there is.
-    rows = options.chunks or max(
-        CHUNK_BYTES // max(RowType(layout.dtype, layout.shape).nbytes, 1), 1
-    )
-    write_whole(path, layout, replace(options, chunks=rows), info, [] if first is None else [first])
+    if options.chunks is None and options.chunk_shape is None:
+        size = RowType(layout.dtype, layout.shape).nbytes
+        options = replace(options, chunks=max(CHUNK_BYTES // max(size, 1), 1))
+    write_whole(path, layout, options, info, [] if first is None else [first])
 
 
 def rewrite(path: Path, layout: Layout, options: FileOptions) -> None:
@@ -241,11 +266,13 @@ def _put_in_place(temporary: Path, path: Path, options: FileOptions) -> None:
         except (FormatError, IntegrityError):  # it is damaged, and to be replaced
             AppendFile(path, "w").close()
     folder = Path(journal_folder(str(path)))
-    lock = WriterLock(folder)
+    lock: WriterLock | None = None
     try:
+        lock = WriterLock(folder)
         os.replace(temporary, path)
     finally:
-        lock.remove()
+        if lock is not None:
+            lock.remove()
         with contextlib.suppress(OSError):  # what was damaged has been put aside in it
             folder.rmdir()
     Durability(options.sync).renamed(path)

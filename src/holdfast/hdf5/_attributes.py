@@ -10,6 +10,7 @@ import numpy as np
 
 from holdfast.errors import InvalidInputError
 
+_FIELDS = "data_length"
 RESERVED = "holdfast_"
 """Beginning of the names of attributes that Holdfast sets itself."""
 
@@ -117,6 +118,19 @@ def apply_event(file: h5py.File, event: Mapping[str, Any]) -> None:
         path = event["set"]
         target = file[path or "/"] if not path or path in file else file.create_group(path)
         target.attrs[event["key"]] = attribute_value(event)
+
+
+def count_fields(file: h5py.File) -> None:
+    """Say how many fields a file has, where their writer died before it could.
+
+    py-pde, whose layout it is, goes on behind a number only; ``null`` is what a writer leaves there
+    until its end.
+    """
+    if file.attrs.get(_FIELDS) != "null" or not {"data", "times"} <= set(file):
+        return
+    lengths = [file[name].shape[0] for name in ("data", "times") if file[name].shape]
+    if len(lengths) == 2:
+        file.attrs[_FIELDS] = str(min(lengths))
 
 
 def _declare(file: h5py.File, name: str, ndim: int, dtype: str) -> None:

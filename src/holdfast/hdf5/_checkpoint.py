@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.hdf5._chunks import Compression
+from holdfast.hdf5._chunks import ChunkShape, Compression
 from holdfast.hdf5._commit import finish_commit
 from holdfast.hdf5._dataset import check_appendable, kind_of
 from holdfast.hdf5._names import Names
@@ -25,7 +25,7 @@ class Stored:
 
     stream: StreamWriter
     compression: Compression
-    chunk_rows: int | None
+    chunk_shape: ChunkShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class Checkpointer:
         for name, stored in list(self.streams.items()):
             stream = stored.stream
             stop = stream.length
-            writer = session.dataset(name, stream.kind, stored.compression, stored.chunk_rows)
+            writer = session.dataset(name, stream.kind, stored.compression, stored.chunk_shape)
             writer.write(stop, stream.read, final=final)
         waiting = []
         for event in events:

@@ -36,6 +36,10 @@ ROW_A_CHUNK = 32 << 10
 """Rows of this size and more have a chunk each, so that one is read without its neighbours."""
 
 
+TILED_CHUNK = 128 << 10
+"""Bytes of a chunk of tiles, which are for series: the rows of one are read together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compression:
     """How chunks are compressed.
@@ -109,8 +113,8 @@ class Compression:
             return chunk
         return zlib.compress(chunk, 4 if self.level is None else self.level)
 
-    def decode(self, chunk: "bytes | memoryview", itemsize: int) -> "bytes | memoryview":
-        """Undo what `encode` does, for ``gzip``, shuffle and neither.
+    def decode(self, chunk: "bytes | memoryview", itemsize: int, size: int) -> "bytes | memoryview":
+        """Undo what `encode` does, for ``gzip``, shuffle and neither; `size` is what comes out.
 
         Raises
         ------
@@ -118,9 +122,11 @@ class Compression:
             If the chunk is damaged.
         """
         try:
-            content = zlib.decompress(chunk) if self.name == "gzip" else chunk
+            content = zlib.decompress(chunk, bufsize=size) if self.name == "gzip" else chunk
         except zlib.error as error:
             raise ValueError(str(error)) from None
+        if len(content) != size:
+            raise ValueError(f"it has {len(content)} bytes, not {size}")
         if not self.shuffle or itemsize == 1:
             return content
         array = np.frombuffer(content, np.uint8).reshape(itemsize, -1)
@@ -157,6 +163,63 @@ def _plugin(name: str) -> Any:
             f"compression {name!r} is unknown; choose among {listing(['gzip', 'lzf', *known])}"
         )
     return getattr(hdf5plugin, known[name])
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkShape:
+    """What is asked of the chunks of a new dataset; chosen by what there is where left out.
+
+    Attributes
+    ----------
+    rows : int or None
+        Rows of each.
+    tile : tuple of int or None
+        Items of each along the last axes of a row; all of those before.
+    """
+
+    rows: int | None = None
+    tile: tuple[int, ...] | None = None
+
+    def check(self, name: str, kind: RowType | None) -> None:
+        """Refuse what cannot be.
+
+        Raises
+        ------
+        InvalidInputError
+            If a number is not positive, or rows have fewer axes than a tile.
+        """
+        if self.rows is not None and self.rows < 1:
+            raise InvalidInputError(f"stream {name!r}: a chunk has at least 1 row, not {self.rows}")
+        if self.tile is not None and min(self.tile, default=1) < 1:
+            raise InvalidInputError(
+                f"stream {name!r}: a tile has at least 1 item along each axis, not {self.tile}"
+            )
+        if self.tile is not None and kind is not None and len(self.tile) > len(kind.shape):
+            raise InvalidInputError(
+                f"stream {name!r} has rows of shape {kind.shape}, which have no tiles of shape "
+                f"{self.tile}: give a number for each of the last axes at most"
+            )
+
+    def of(self, kind: RowType, rows: int, *, final: bool) -> tuple[int, ...]:
+        """Return the shape of a chunk of a new dataset; see `rows_per_chunk`."""
+        whole = tuple(max(n, 1) for n in kind.shape)
+        if self.tile is None:
+            return (self.rows or rows_per_chunk(kind, rows, final=final), *whole)
+        axes = len(whole) - len(self.tile)
+        cut = (min(n, tile) for n, tile in zip(whole[axes:], self.tile, strict=True))
+        tile = (*whole[:axes], *cut)
+        size = math.prod(tile) * kind.dtype.itemsize
+        return (self.rows or max(TILED_CHUNK // max(size, 1), 1), *tile)
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain data that `parse` reads."""
+        return {"chunk_rows": self.rows, "tile": self.tile}
+
+    @classmethod
+    def parse(cls, described: dict[str, Any]) -> "ChunkShape":
+        """Read what `describe` gave."""
+        tile = described.get("tile")
+        return cls(described.get("chunk_rows"), None if tile is None else tuple(tile))
 
 
 def rows_per_chunk(kind: RowType, rows: int, *, final: bool) -> int:

@@ -1,15 +1,22 @@
 """`DatasetWriter`: one stream in HDF5, made and extended on the HDF5 thread."""
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from holdfast.errors import FormatError
-from holdfast.hdf5._chunks import Compression, rows_per_chunk
+from holdfast.hdf5._ahead import in_order
+from holdfast.hdf5._chunks import ChunkShape, Compression
 from holdfast.hdf5._overlay import Overlay
-from holdfast.hdf5._rows import TIME_UNIT, RowType, without_metadata
+from holdfast.hdf5._rows import TIME_UNIT, RowType, bytes_of, without_metadata
+
+_Tile = tuple[tuple[int, ...], "bytes | memoryview"]
+"""The first items of a chunk, and its bytes."""
 
 
 class DatasetWriter:
@@ -25,8 +32,8 @@ class DatasetWriter:
         Its rows.
     compression : Compression
         How a new dataset is compressed.
-    chunk_rows : int, optional
-        Rows a chunk of a new dataset; chosen by what there is when left out.
+    chunk_shape : ChunkShape
+        What is asked of the chunks of a new dataset.
     overlay : Overlay
         What is under the file; drained after each chunk, so that memory holds one at a time.
 
@@ -44,17 +51,16 @@ class DatasetWriter:
         name: str,
         kind: RowType,
         compression: Compression,
-        chunk_rows: int | None = None,
+        chunk_shape: ChunkShape,
         *,
         overlay: Overlay,
     ) -> None:
         self._overlay = overlay
         self._file, self.name, self.kind = file, name, kind
-        self._compression, self._chunk_rows = compression, chunk_rows
+        self._compression, self._chunk_shape = compression, chunk_shape
         self._dataset: Any = None
         self.length = self.full = 0
-        self._by_chunk = False
-        self._step = 1
+        self._chunk: tuple[int, ...] = (1,)
         if name in file:
             self._adopt(file[name])
 
@@ -63,19 +69,17 @@ class DatasetWriter:
         self._dataset = dataset
         self.length = dataset.shape[0]
         chunks = dataset.chunks
-        self._chunk_rows = self._step = chunks[0]
-        self._by_chunk = chunks[1:] == self.kind.shape
+        self._chunk = chunks
         self._compression = compression_of(dataset)
         self.full = self.length // chunks[0] * chunks[0]
 
     def _create(self, rows: int, *, final: bool) -> None:
-        chunk_rows = self._chunk_rows or rows_per_chunk(self.kind, rows, final=final)
         dataset = self._file.create_dataset(
             self.name,
             shape=(0, *self.kind.shape),
             # Along an axis without items HDF5 takes no chunks, unless the axis may grow.
             maxshape=(None, *(n or None for n in self.kind.shape)),
-            chunks=(chunk_rows, *(max(n, 1) for n in self.kind.shape)),
+            chunks=self._chunk_shape.of(self.kind, rows, final=final),
             dtype=self.kind.stored,
             fill_time="never",
             **self._compression.dataset_options(),
@@ -103,13 +107,14 @@ class DatasetWriter:
         self._fit_declared_shape()
         shown = self.length
         self._dataset.resize((stop, *self._dataset.shape[1:]))
-        step = self._step
-        if not self._by_chunk or not self.kind.nbytes:
-            self._write_rows(shown, stop, read)
-            self.full = stop // step * step
-        else:
+        if self.kind.nbytes:
             self._write_chunks(shown, stop, read)
+        self.full = stop // self._step * self._step
         self.length = stop
+
+    @property
+    def _step(self) -> int:
+        return self._chunk[0]
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes of rows that are in the dataset."""
@@ -117,42 +122,82 @@ class DatasetWriter:
 
     def _write_chunks(self, shown: int, stop: int, read: Callable[[int, int], Any]) -> None:
         """Write whole chunks directly, and a part of one row by row where that is possible."""
-        step = self._step
-        start = self.full
-        while start < stop:
-            end = min(start + step, stop)
-            partly = shown > start or end < start + step
-            if partly and self._compression.name is None and not self._compression.shuffle:
-                self._write_rows(max(shown, start), end, read)
-            else:
-                self._write_chunk(start, end, read(start, end))
-            self._overlay.drain()
-            start += step
-        self.full = stop // step * step
-
-    def _write_chunk(self, start: int, end: int, content: Any) -> None:
-        missing = (start + self._step - end) * self.kind.nbytes
-        if missing:
-            content = bytes(content) + bytes(missing)
-        encoded = self._compression.encode(content, self.kind.dtype.itemsize)
-        if encoded is None:
-            rows = end - start
-            self._store(start, end, bytes(content)[: rows * self.kind.nbytes])
+        step, how = self._step, self._compression
+        start, whole = self.full, stop // self._step * self._step
+        if how.name not in (None, "gzip"):  # only HDF5 can
+            self._write_rows(start, stop, read)
             return
-        origin = (start, *(0 for _ in self.kind.shape))
-        with self._overlay.lend(encoded):
-            self._dataset.id.write_direct_chunk(origin, encoded)
+        filtered = how.name is not None or how.shuffle
+        if not filtered and shown > start:
+            end = min(start + step, stop)
+            self._write_rows(shown, end, read)
+            start = end
+        self._write_tiles(start, whole if not filtered else stop, read)
+        if not filtered and stop > max(start, whole):
+            self._write_rows(max(start, whole), stop, read)
 
-    def _write_rows(self, start: int, end: int, read: Callable[[int, int], Any]) -> None:
-        self._store(start, end, read(start, end))
+    def _write_tiles(self, start: int, stop: int, read: Callable[[int, int], Any]) -> None:
+        """Write chunks from the first row of one on, the last one filled up with zeros."""
+        itemsize = self.kind.stored.itemsize
+        size = math.prod(self._chunk) * itemsize
+
+        def encode(tile: _Tile) -> tuple[tuple[int, ...], Any]:
+            origin, content = tile
+            return origin, self._compression.encode(content, itemsize)
+
+        tiles = self._tiles(start, stop, read)
+        if self._compression.name is None:
+            encoded: Iterable[tuple[tuple[int, ...], Any]] = map(encode, tiles)
+        else:
+            chunks = -(-(stop - start) // self._step) * len(self._origins())
+            encoded = in_order(encode, tiles, size=size, count=max(chunks, 1))
+        for origin, content in encoded:
+            with self._overlay.lend(content):
+                self._dataset.id.write_direct_chunk(origin, content)
+            self._overlay.drain()
+
+    def _tiles(self, start: int, stop: int, read: Callable[[int, int], Any]) -> "Iterator[_Tile]":
+        """Yield the first items and the bytes of each chunk."""
+        origins = self._origins()
+        for first in range(start, stop, self._step):
+            end = min(first + self._step, stop)
+            content = read(first, end)
+            missing = (first + self._step - end) * self.kind.nbytes
+            if missing:
+                content = bytes(content) + bytes(missing)
+            if self._chunk[1:] == self.kind.shape:
+                yield (first, *origins[0]), content
+                continue
+            rows = np.frombuffer(content, self.kind.stored).reshape(self._step, *self.kind.shape)
+            for origin in origins:
+                yield (first, *origin), self._cut(rows, origin)
+
+    def _origins(self) -> list[tuple[int, ...]]:
+        """Return the first items of all tiles of a row."""
+        axes = zip(self.kind.shape, self._chunk[1:], strict=True)
+        return list(itertools.product(*(range(0, n, tile) for n, tile in axes)))
+
+    def _cut(self, rows: npt.NDArray[Any], origin: tuple[int, ...]) -> memoryview:
+        """Return the bytes of a tile, of which what is beyond a row's end is zero."""
+        within = tuple(slice(o, o + n) for o, n in zip(origin, self._chunk[1:], strict=True))
+        part = rows[(slice(None), *within)]
+        if part.shape == self._chunk:
+            return bytes_of(np.ascontiguousarray(part))
+        tile = np.zeros(self._chunk, rows.dtype)
+        tile[tuple(slice(0, n) for n in part.shape)] = part
+        return bytes_of(tile)
+
+    def _write_rows(self, start: int, stop: int, read: Callable[[int, int], Any]) -> None:
+        """Write rows by HDF5 itself, a chunk's at a time."""
+        while start < stop:
+            end = min(start // self._step * self._step + self._step, stop)
+            self._store(start, end, read(start, end))
+            self._overlay.drain()
+            start = end
 
     def _store(self, start: int, end: int, content: Any) -> None:
-        rows = np.frombuffer(content, self.kind.stored) if self.kind.nbytes else np.empty(0)
-        shape = (end - start, *self.kind.shape)
-        if self.kind.nbytes:
-            self._dataset[(slice(start, end), *(slice(0, n) for n in self.kind.shape))] = (
-                rows.reshape(shape)
-            )
+        rows = np.frombuffer(content, self.kind.stored).reshape(end - start, *self.kind.shape)
+        self._dataset[(slice(start, end), *(slice(0, n) for n in self.kind.shape))] = rows
 
     def _fit_declared_shape(self) -> None:
         """Set the row shape of a dataset that was declared with only its number of dimensions."""

@@ -90,9 +90,9 @@ class Engine:
         self._checked = time.monotonic()
         folder = Path(journal_folder(str(path)))
         lock = WriterLock(folder)
-        self._thread = Hdf5Thread(self._tick, min(SYNC_INTERVAL, interval))
         journal: JournalWriter | None = None
         try:
+            self._thread = Hdf5Thread(self._tick, min(SYNC_INTERVAL, interval))
             if delete:
                 _delete(path, folder)
             self.run(lambda: recover_locked(path, folder))
@@ -102,7 +102,8 @@ class Engine:
             if path.exists():
                 self.run(self.checkpointer.open)
         except BaseException:
-            self._thread.join()
+            if hasattr(self, "_thread"):
+                self._thread.join()
             _undo(folder, lock, journal)
             raise
         self._ready = True

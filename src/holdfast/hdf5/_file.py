@@ -3,6 +3,7 @@
 import itertools
 import os
 import threading
+from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -15,7 +16,7 @@ from holdfast._sync import Durability, SyncMode
 from holdfast.errors import InvalidInputError, StateError
 from holdfast.hdf5._attributes import attribute_event, declaration_event
 from holdfast.hdf5._checkpoint import Stored
-from holdfast.hdf5._chunks import Compression
+from holdfast.hdf5._chunks import ChunkShape, Compression
 from holdfast.hdf5._engine import Engine
 from holdfast.hdf5._names import Names
 from holdfast.hdf5._open import closed_at_exit, no_longer_open
@@ -67,7 +68,9 @@ class AppendFile:
         interval: float = CHECKPOINT_INTERVAL,
         journal_bytes: int = JOURNAL_BYTES,
     ) -> None:
-        _check_options(mode, interval, journal_bytes)
+        if mode not in ("a", "w"):
+            raise InvalidInputError(f"mode must be 'a' or 'w', not {mode!r}")
+        check_options(interval, journal_bytes)
         self.path = Path(os.path.abspath(path))
         self._mutex = threading.RLock()
         self._streams: dict[str, StreamWriter] = {}
@@ -115,6 +118,7 @@ class AppendFile:
         level: int | None = None,
         shuffle: bool | None = None,
         chunk_rows: int | None = None,
+        tile: tuple[int, ...] | None = None,
     ) -> StreamWriter:
         """Return the writer of a stream, which is made if `kind` is given.
 
@@ -128,11 +132,14 @@ class AppendFile:
             How a new dataset is compressed: ``gzip``, ``lzf``, or a name of hdf5plugin.
         chunk_rows : int, optional
             Rows a chunk of a new dataset.
+        tile : tuple of int, optional
+            Items a chunk of a new dataset along the last axes of a row; whole rows if left out.
 
         Raises
         ------
         InvalidInputError
-            If the name or the compression cannot be, or the stream is new and `kind` is missing.
+            If the name, the compression or the chunks cannot be, or the stream is new and `kind` is
+            missing.
         StateError
             If the file is closed.
         """
@@ -141,10 +148,8 @@ class AppendFile:
             return known
         self._check()
         how = Compression.of(compression, level, shuffle=shuffle)
-        if chunk_rows is not None and chunk_rows < 1:
-            raise InvalidInputError(
-                f"stream {name!r}: a chunk has at least 1 row, not {chunk_rows}"
-            )
+        chunk_shape = ChunkShape(chunk_rows, tile)
+        chunk_shape.check(name, kind)
         with self._mutex:
             if name in self._beginning:  # the mutex lets a handler of the same thread in
                 raise StateError(
@@ -154,13 +159,13 @@ class AppendFile:
             if name not in self._streams:
                 self._beginning.add(name)
                 try:
-                    self._streams[name] = self._begin_stream(name, kind, how, chunk_rows)
+                    self._streams[name] = self._begin_stream(name, kind, how, chunk_shape)
                 finally:
                     self._beginning.discard(name)
             return self._streams[name]
 
     def _begin_stream(
-        self, name: str, kind: RowType | None, how: Compression, chunk_rows: int | None
+        self, name: str, kind: RowType | None, how: Compression, chunk_shape: ChunkShape
     ) -> StreamWriter:
         self._names.check_dataset(name)
         known = name in self._names.datasets
@@ -173,11 +178,11 @@ class AppendFile:
         check_kind(name, kind)
         # A number is never used again, even if this fails: rows may stand under it already.
         identity = next(self._identities)
-        options = {**how.describe(), "chunk_rows": chunk_rows}
+        options = {**how.describe(), **chunk_shape.describe()}
         self._engine.journal.define(identity, {"name": name, **kind.describe(), **options})
         stream = StreamWriter(name, identity, kind, self._engine, existing.full if existing else 0)
         # Before its rows: else a checkpoint that gives their generation up would not carry them.
-        self._engine.checkpointer.streams[name] = Stored(stream, how, chunk_rows)
+        self._engine.checkpointer.streams[name] = Stored(stream, how, chunk_shape)
         try:
             if existing and len(existing.rest):
                 stream.put(existing.rest)
@@ -365,10 +370,21 @@ class AppendFile:
         return f"AppendFile({str(self.path)!r}, {state})"
 
 
-def _check_options(mode: str, interval: float, journal_bytes: int) -> None:
-    if mode not in ("a", "w"):
-        raise InvalidInputError(f"mode must be 'a' or 'w', not {mode!r}")
-    if not interval > 0 or journal_bytes < 1:
+def check_options(interval: float, journal_bytes: int) -> None:
+    """Refuse what cannot be: see `AppendFile`.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is not a positive number.
+    """
+    number: Any = interval
+    if isinstance(number, bool) or not isinstance(number, Real) or not float(number) > 0:
         raise InvalidInputError(
-            f"interval and journal_bytes must be positive, not {interval} and {journal_bytes}"
+            f"interval is a positive number of seconds between checkpoints, not {interval!r}"
+        )
+    number = journal_bytes
+    if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
+        raise InvalidInputError(
+            f"journal_bytes is a whole number of bytes, at least 1, not {journal_bytes!r}"
         )

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.errors import FormatError
-from holdfast.hdf5._chunks import Compression
 from holdfast.hdf5._commit import read_redo
 from holdfast.hdf5._dataset import compression_of, kind_of
 from holdfast.hdf5._overlay import Overlay
 from holdfast.hdf5._rows import RowType, bytes_of
 from holdfast.hdf5._superblock import committed_size
+from holdfast.hdf5._tiles import Box, Chunking, Tile, TileReader, run_of
 
 
 class OpenFile:
@@ -53,9 +53,6 @@ class OpenFile:
             os.close(self.descriptor)
 
 
-Tile = tuple[tuple[int, ...], int, int, int]
-"""Of a chunk: its first items beyond the row axis, byte offset in the file, stored bytes, mask."""
-
 _memory_names = itertools.count()
 
 
@@ -79,8 +76,8 @@ class DatasetIndex:
         Chunks by their number along the row axis.
     properties : Any
         How the dataset was made, as HDF5 tells it, where it is not plain.
-    packed : Compression or None
-        How chunks of whole rows are compressed, where that can be undone without HDF5.
+    chunking : Chunking or None
+        How chunks are cut and compressed, where that can be undone without HDF5.
     """
 
     kind: RowType
@@ -90,7 +87,7 @@ class DatasetIndex:
     plain: bool = False
     tiles: dict[int, list[Tile]] = field(default_factory=dict)
     properties: Any = None
-    packed: Compression | None = None
+    chunking: Chunking | None = None
 
     @property
     def settled(self) -> int:
@@ -108,8 +105,7 @@ class MainIndex:
     datasets: dict[str, DatasetIndex] = field(default_factory=dict)
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     patches: dict[int, bytearray] = field(default_factory=dict)
-    decoded: tuple[int, memoryview] | None = None
-    """Address and content of the chunk that was decoded last: small rows are often read in turn."""
+    decoder: TileReader = field(default_factory=TileReader)
 
     def read(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Read rows by absolute numbers; from `DatasetIndex.settled` on they may have changed.
@@ -127,16 +123,34 @@ class MainIndex:
             return out
         if index.plain:
             self._read_plain(index, out, start, stop)
-            return out
-        try:
-            if index.packed is None or not self._read_packed(index, index.packed, out, start):
+        elif not self.read_tiles(name, start, out, tuple((0, n) for n in index.kind.shape)):
+            with self._decoding(name):
                 self._read_filtered(index, out, start, stop)
+        return out
+
+    def read_tiles(self, name: str, start: int, out: npt.NDArray[Any], box: Box) -> bool:
+        """Fill an array with a box of each row; tell whether that was possible without HDF5.
+
+        Raises
+        ------
+        FormatError
+            If the file is not as its index says.
+        """
+        index = self.datasets[name]
+        if index.chunking is None:
+            return False
+        with self._decoding(name):
+            return self.decoder.fill(out, start, box, index.tiles, index.chunking, self._fill)
+
+    @contextlib.contextmanager
+    def _decoding(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except (OSError, RuntimeError, ValueError) as error:
             raise FormatError(
                 f"a chunk of {name!r} in {self.path} cannot be decoded ({error}); restore the file "
                 "from a copy"
             ) from error
-        return out
 
     def _read_plain(
         self, index: DatasetIndex, out: npt.NDArray[Any], start: int, stop: int
@@ -163,53 +177,35 @@ class MainIndex:
             view.seek(offset)
             view.readinto(part)
 
-    def read_items(self, name: str, start: int, out: npt.NDArray[Any], first: int) -> None:
-        """Fill an array of rows with items from number `first` on, of a plain dataset."""
+    def read_box(self, name: str, start: int, out: npt.NDArray[Any], box: Box) -> bool:
+        """Fill an array with a box of each row; tell whether less than whole rows was to be read.
+
+        Raises
+        ------
+        FormatError
+            If the file is not as its index says.
+        """
         index = self.datasets[name]
-        size, count = out.itemsize, out.shape[1] * out.itemsize
+        if not index.plain:
+            return self.read_tiles(name, start, out, box)
+        first = run_of(box, index.kind.shape)
+        if first is None or not out.nbytes:
+            return False
+        self._read_run(index, start, out, first * out.itemsize)
+        return True
+
+    def _read_run(self, index: DatasetIndex, start: int, out: npt.NDArray[Any], first: int) -> None:
+        """Fill an array with bytes of each row from number `first` on, of a plain dataset."""
+        count = out.nbytes // len(out)
         target = bytes_of(out)
         for row in range(len(out)):
             number, within = divmod(start + row, index.step)
             part = target[row * count : (row + 1) * count]
             if number in index.tiles:
                 ((_, address, _, _),) = index.tiles[number]
-                self._fill(part, address + within * index.kind.nbytes + first * size)
+                self._fill(part, address + within * index.kind.nbytes + first)
             else:
                 part[:] = bytes(count)  # never written
-
-    def _read_packed(
-        self, index: DatasetIndex, packed: Compression, out: npt.NDArray[Any], start: int
-    ) -> bool:
-        """Decode chunks of whole rows; tell whether that was possible."""
-        target, width, step = bytes_of(out), index.kind.nbytes, index.step
-        row, stop = start, start + len(out)
-        while row < stop:
-            number, within = divmod(row, step)
-            rows = min(step - within, stop - row)
-            part = target[(row - start) * width : (row - start + rows) * width]
-            tile = index.tiles.get(number)
-            if tile is not None and tile[0][3]:
-                return False  # a filter was left out for this chunk
-            part[:] = (
-                bytes(len(part))
-                if tile is None
-                else self._unpacked(index, packed, tile[0])[
-                    within * width : (within + rows) * width
-                ]
-            )
-            row += rows
-        return True
-
-    def _unpacked(self, index: DatasetIndex, packed: Compression, tile: Tile) -> memoryview:
-        _, address, size, _ = tile
-        last = self.decoded  # looked at once: several threads may read
-        if last is not None and last[0] == address:
-            return last[1]
-        content = bytearray(size)
-        self._fill(memoryview(content), address)
-        found = memoryview(packed.decode(memoryview(content), index.kind.stored.itemsize))
-        self.decoded = address, found
-        return found
 
     def _read_filtered(
         self, index: DatasetIndex, out: npt.NDArray[Any], start: int, stop: int
@@ -332,9 +328,9 @@ def _index_of(dataset: Any) -> DatasetIndex:
     index.plain = dataset.chunks[1:] == dataset.shape[1:] and not dataset._filters  # noqa: SLF001 - the only place h5py tells all filters
     if not index.plain:
         index.properties = dataset.id.get_create_plist().copy()
-        whole_rows = dataset.chunks[1:] == dataset.shape[1:]
-        if whole_rows and set(dataset._filters) <= {"gzip", "shuffle"}:  # noqa: SLF001 - likewise
-            index.packed = compression_of(dataset)
+        if set(dataset._filters) <= {"gzip", "shuffle"}:  # noqa: SLF001 - likewise
+            how = compression_of(dataset)
+            index.chunking = Chunking(index.step, dataset.chunks[1:], how, kind.stored)
     if dataset.id.get_num_chunks():
 
         def chunk(info: Any) -> None:

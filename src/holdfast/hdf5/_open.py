@@ -1,7 +1,9 @@
 """What of a process is open: closed when it exits, refused to its forked children."""
 
 import atexit
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +36,22 @@ def no_longer_open(file: Closable) -> None:
     """Forget a file that has been closed."""
     if file in _open_files:
         _open_files.remove(file)
+
+
+@contextlib.contextmanager
+def closed_on_error(path: Path) -> Iterator[None]:
+    """Close what an error or an interrupt within leaves open of a path.
+
+    Nobody else could: the interrupt may have come before its opener had it in hand.
+    """
+    before = _open_files.copy()
+    try:
+        yield
+    except BaseException:
+        for file in [f for f in _open_files if f.path == path and f not in before]:
+            with contextlib.suppress(OSError):
+                file.close()
+        raise
 
 
 def _close_all() -> None:

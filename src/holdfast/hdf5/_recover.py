@@ -7,7 +7,8 @@ from pathlib import Path
 
 from holdfast._sync import fsync_path
 from holdfast.errors import IntegrityError, MissingFileError
-from holdfast.hdf5._chunks import Compression
+from holdfast.hdf5._attributes import count_fields
+from holdfast.hdf5._chunks import ChunkShape, Compression
 from holdfast.hdf5._commit import finish_commit
 from holdfast.hdf5._dataset import DatasetWriter
 from holdfast.hdf5._rows import RowType
@@ -100,11 +101,12 @@ def recover_locked(path: Path, folder: Path) -> Recovered:
     if journal is None:
         return done
     done.problems = journal.problems
-    if any(journal.segments.values()) or journal.events:
+    if any(journal.segments.values()) or journal.events or path.exists():
         with collector_off():
             session = Session(path, folder)
             try:
                 _bring_in(session, journal, done)
+                count_fields(session.file)
                 session.commit()
             finally:
                 session.close()
@@ -154,7 +156,7 @@ def _bring_in(session: Session, journal: Journal, done: Recovered) -> None:
     for identity, definition in journal.streams.items():
         name = definition["name"]
         kind, how = RowType.parse(definition), Compression.parse(definition)
-        writer = session.dataset(name, kind, how, definition.get("chunk_rows"))
+        writer = session.dataset(name, kind, how, ChunkShape.parse(definition))
         first, stop = journal.rows(identity)
         if first > writer.length:
             if journal.after_reboot:

@@ -18,7 +18,7 @@ from holdfast.errors import (
     StateError,
 )
 from holdfast.hdf5._attributes import apply_event
-from holdfast.hdf5._chunks import Compression
+from holdfast.hdf5._chunks import ChunkShape, Compression
 from holdfast.hdf5._commit import Committer
 from holdfast.hdf5._dataset import DatasetWriter
 from holdfast.hdf5._overlay import Overlay
@@ -123,12 +123,12 @@ class Session:
             return  # a file system without locks; HDF5 does without them there, too
 
     def dataset(
-        self, name: str, kind: RowType, compression: Compression, chunk_rows: int | None
+        self, name: str, kind: RowType, compression: Compression, chunk_shape: ChunkShape
     ) -> DatasetWriter:
         """Return the writer of a dataset, which is made by its first rows."""
         if name not in self.datasets:
             self.datasets[name] = DatasetWriter(
-                self.file, name, kind, compression, chunk_rows, overlay=self.overlay
+                self.file, name, kind, compression, chunk_shape, overlay=self.overlay
             )
         return self.datasets[name]
 

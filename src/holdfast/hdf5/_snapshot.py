@@ -20,6 +20,7 @@ from holdfast.hdf5._attributes import RESERVED, attribute_value
 from holdfast.hdf5._commit import FileState, file_state
 from holdfast.hdf5._main_file import DatasetIndex, MainIndex, read_main
 from holdfast.hdf5._rows import RowType
+from holdfast.hdf5._tiles import Box
 from holdfast.journal import (
     Journal,
     generation_number,
@@ -234,12 +235,11 @@ class AppendReader:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty((0, *kind.shape), kind.dtype)
 
-    def read_items(
-        self, name: str, start: int, stop: int, first: int, count: int
-    ) -> npt.NDArray[Any]:
-        """Read some items of each row: `count` from number `first` on, counted in C order.
+    def read_box(self, name: str, start: int, stop: int, box: Box) -> npt.NDArray[Any]:
+        """Read a box of the items of each row: the first and the one behind the last on each axis.
 
-        Of rows that are in the file as they are, nothing else is read.
+        Of rows that are in the file, only chunks that hold some of them are read, and of those that
+        are there as they are, nothing else where the items lie one behind the other.
 
         Raises
         ------
@@ -247,18 +247,18 @@ class AppendReader:
             As `read`.
         """
         kind = self.kind(name)
-        out = np.empty((stop - start, count), kind.dtype)
+        out = np.empty((stop - start, *(high - low for low, high in box)), kind.dtype)
         index = self._main.datasets.get(name)
-        plain = index is not None and index.plain and kind.dtype == index.kind.dtype
         row = start
-        if plain and index is not None and index.settled > start:
-            row = min(index.settled, stop)
-            self._main.read_items(name, start, out[: row - start], first)
+        if index is not None and index.settled > start and kind.dtype == index.kind.dtype:
+            settled = min(index.settled, stop)
+            if self._main.read_box(name, start, out[: settled - start], box):
+                row = settled
         several = max(READ_AT_ONCE // max(kind.nbytes, 1), 1)
+        within = tuple(slice(low, high) for low, high in box)
         while row < stop:
             end = min(row + several, stop)
-            rows = self.read(name, row, end).reshape(end - row, -1)
-            out[row - start : end - start] = rows[:, first : first + count]
+            out[row - start : end - start] = self.read(name, row, end)[(slice(None), *within)]
             row = end
         return out
 

@@ -4,10 +4,10 @@
 
 Appends are timed as in ``bench_streams.py``: one by one (median and p99.9), and all together, the
 end of writing included (sustained); beside an ``os.write`` of the same bytes and one with an
-``fsync``, in turns. Reads are of one field after another; the limits are ``np.fromfile`` of its
-bytes, and a ``preadv`` from an open file. Fields are of a simulation (smooth), so that compression
-has something to gain. py-pde, where it is installed, gets its own fields, and so does Holdfast in
-the lines that say so.
+``fsync``, in turns. Reads are of one field after another, in turns with the limits: ``np.fromfile``
+of its bytes, and a ``preadv`` from an open file. Fields are of a simulation (smooth), so that
+compression has something to gain. py-pde, where it is installed, gets its own fields, and so does
+Holdfast in the lines that say so.
 """
 
 import argparse
@@ -61,16 +61,20 @@ def appending(folder: Path, storage: Any, fields: list[Any], rows: int) -> Timin
     return timing
 
 
-def reading(read: Callable[[int], Any], rows: int) -> float:
-    """Return the median of the times to read one field, in nanoseconds."""
-    read(0)
+def reading(reads: list[Callable[[int], Any]], rows: int) -> list[float]:
+    """Return the median of the times of each to read one field, in nanoseconds.
+
+    They take turns at each field, so that all find the same machine and the same caches: bytes that
+    were written last are still near the processor, and the first large array of a process is slow.
+    """
     clock = time.perf_counter_ns
-    times = []
-    for number in range(rows):
-        start = clock()
-        read(number)
-        times.append(clock() - start)
-    return statistics.median(times)
+    times: list[list[int]] = [[] for _ in reads]
+    for number in [0, *range(rows)] * ROUNDS:
+        for read, taken in zip(reads, times, strict=True):
+            start = clock()
+            read(number)
+            taken.append(clock() - start)
+    return [statistics.median(taken[1:]) for taken in times]
 
 
 def line(name: str, nanoseconds: float, limit: float) -> None:
@@ -126,17 +130,22 @@ def read_back(folder: Path, field: Any, names: list[str], rows: int) -> None:
     print(
         f"\nread a field of {cells} x {cells} back\n  {'µs a field':<34}{'median':>10}{'ratio':>9}"
     )
-    limit = reading(lambda n: np.fromfile(raw, np.float64, field.size, offset=n * size), rows)
-    line("np.fromfile (limit)", limit, limit)
-    line("preadv from an open file", reading(preadv(raw, field), rows), limit)
-    for name in names:
-        path = folder / f"{name}.h5"
-        library = pde if name.startswith("py-pde") else holdfast
-        storage = library.FileStorage(path, write_mode="readonly")
-        line(name, reading(storage.__getitem__, rows), limit)
-        rows_there = len(storage)
+    paths = [folder / f"{name}.h5" for name in names]
+    storages = [
+        (pde if name.startswith("py-pde") else holdfast).FileStorage(path, write_mode="readonly")
+        for name, path in zip(names, paths, strict=True)
+    ]
+    limits = {
+        "np.fromfile (limit)": lambda n: np.fromfile(raw, np.float64, field.size, offset=n * size),
+        "preadv from an open file": preadv(raw, field),
+    }
+    times = reading([*limits.values(), *(storage.__getitem__ for storage in storages)], rows)
+    for name, taken in zip([*limits, *names], times, strict=True):
+        line(name, taken, times[0])
+    for name, storage, path in zip(names, storages, paths, strict=True):
+        part = path.stat().st_size / len(storage) / size
+        print(f"  {name:<34}{part:10.2f} of the raw bytes on disk")
         storage.close()
-        print(f"  {'':<34}{path.stat().st_size / rows_there / size:10.2f} of the raw bytes on disk")
 
 
 def memory(folder: Path, cells: int, rows: int) -> None:
@@ -203,6 +212,7 @@ def main() -> None:
         work(Path(name), 64, 8 if options.small else 400)
 
 
+ROUNDS = 5
 SIZES = ((64, 4000), (128, 1000), (512, 100))
 
 if __name__ == "__main__":

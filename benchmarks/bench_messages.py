@@ -141,6 +141,20 @@ def sustained(folder: Path, count: int) -> None:
     rate("write and fsync of the bytes alone (limit)", count, time.perf_counter() - begin)
 
 
+def assembled(folder: Path, name: str, times: Any, sources: int = 1) -> None:
+    """Time the assembly of messages of some times, of sources in turn."""
+    logger = DataLogger(folder, "assembled")
+    rows = np.frombuffer(PAYLOAD, np.uint8).reshape(1, -1).repeat(len(times), axis=0)
+    logger.start()
+    for source in range(sources):
+        logger.put_many(source, times[source::sources], rows[source::sources])
+    logger.stop()
+    begin = time.perf_counter()
+    assemble_log_archives(logger.output_directory)
+    rate(f"holdfast, assemble, {name}", len(times), time.perf_counter() - begin)
+    shutil.rmtree(logger.output_directory)
+
+
 def archives(folder: Path, count: int, ataraxis: Any) -> None:
     print(f"\narchives, {count} messages")
     logger = DataLogger(folder, "archives")
@@ -162,9 +176,11 @@ def archives(folder: Path, count: int, ataraxis: Any) -> None:
         pass
     single = rate("holdfast, iter_messages", count, time.perf_counter() - begin)
     print(f"  holdfast, bytes a message{path.stat().st_size / count:34.1f}")
+    assembled(folder, "times in no order", np.random.default_rng(0).integers(1, 10**9, count))
+    assembled(folder, f"{count // 250} sources", np.arange(1, count // 10), count // 250)
     if ataraxis is not None:
-        times, _, assembled, read, size = ataraxis
-        rate("ataraxis, assemble", len(times), assembled / 1e9, mine)
+        times, _, joined, read, size = ataraxis
+        rate("ataraxis, assemble", len(times), joined / 1e9, mine)
         rate("ataraxis, read", len(times), read / 1e9, single)
         print(f"  ataraxis, bytes a message{size / len(times):34.1f}")
 

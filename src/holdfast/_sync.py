@@ -14,7 +14,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -116,6 +116,15 @@ def fsync_path(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def fsync_paths(paths: Sequence[Path]) -> None:
+    """Sync files of one folder: many of them by syncing their file system, in one call."""
+    if len(paths) >= MANY_FILES and _syncfs is not None:
+        _sync_filesystem(paths)
+        return
+    for path in paths:
+        fsync_path(path)
 
 
 def heartbeat(beat: Callable[[], None]) -> None:

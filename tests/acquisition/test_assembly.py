@@ -25,7 +25,7 @@ from holdfast import (
     MissingFileError,
     assemble_log_archives,
 )
-from holdfast.acquisition import _merge
+from holdfast.acquisition import _entries, _merge
 from holdfast.journal import WriterLock
 from holdfast.testing.faults import Faults, injected
 
@@ -91,6 +91,34 @@ def test_more_messages_of_one_time_than_fit_the_memory_keep_their_order(
         logger.put(1, time, payload)
     assemble_log_archives(log_of())
     assert pairs(log_of(), 1) == by_time(put)
+
+
+def test_messages_of_one_time_keep_their_order_from_block_to_block() -> None:
+    logger = DataLogger("out", "rig")
+    for start in range(0, 400_000, 1000):  # faster than blocks are prepared
+        numbers = np.arange(start, start + 1000, dtype="<u8")
+        logger.put_many(1, np.full(1000, 5), numbers.view("u1").reshape(1000, 8))
+    live = LogArchiveReader.live(log_of(), 1, onset_us=0).decode("<u8")
+    assert np.array_equal(live, np.arange(400_000))
+    assemble_log_archives(log_of())
+    found = LogArchiveReader(log_of() / "1_log.npz", onset_us=0).decode("<u8")
+    assert np.array_equal(found, np.arange(400_000))
+
+
+def test_times_in_order_in_no_order_and_all_at_one_are_assembled_in_small_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_merge, "BUDGET", 20_000)
+    chance = np.random.default_rng(0)
+    times = [*range(3000), *chance.integers(0, 5000, 3000).tolist(), *([77] * 3000)]
+    logger = DataLogger("out", "rig")
+    put = [(1 + time, b"%d" % number) for number, time in enumerate(times)]
+    for time, payload in put:
+        logger.put(1, time, payload)
+        logger.put("other", time, payload)
+    assemble_log_archives(log_of(), verify_integrity=True)
+    assert pairs(log_of(), 1) == by_time(put)
+    assert pairs(log_of(), "other") == by_time(put)
 
 
 def test_a_second_assembly_adds_and_one_without_news_changes_nothing() -> None:
@@ -183,7 +211,7 @@ def test_an_assembly_that_fails_at_any_step_loses_and_doubles_nothing(
         if len(faults.calls) <= step:
             break
         step += 1
-    assert step > 40
+    assert step > 30
     assert seen == {error}
 
 
@@ -276,18 +304,50 @@ def test_a_source_with_a_name_has_no_place_in_that_form() -> None:
     assert pairs(log_of(), "camera") == [(1, b"x")]
 
 
+def entry(folder: Path, source: int, time: int, payload: bytes) -> None:
+    package = LogPackage(np.uint8(source), np.uint64(time), np.frombuffer(payload, "u1"))
+    name, data = package.data
+    np.save(folder / name, data)
+
+
 def test_entries_of_ataraxis_assemble_into_the_same_archives() -> None:
     folder = Path("entries")
     folder.mkdir()
     for source, time, payload in ((1, 0, b"ABCDEFGH"), (1, 30, b"b"), (2, 7, b""), (1, 20, b"a")):
-        package = LogPackage(np.uint8(source), np.uint64(time), np.frombuffer(payload, "u1"))
-        name, data = package.data
-        np.save(folder / name, data)
+        entry(folder, source, time, payload)
     assemble_log_archives(folder, remove_sources=False)
     assemble_log_archives(folder)
     assert pairs(folder, 1) == [(0, b"ABCDEFGH"), (20, b"a"), (30, b"b")]
     assert pairs(folder, 2) == [(7, b"")]
     assert {path.name for path in folder.iterdir()} == {"1_log.npz", "2_log.npz"}
+
+
+def test_an_entry_that_was_cut_short_is_named_and_all_others_are_assembled() -> None:
+    folder = Path("entries")
+    folder.mkdir()
+    for time in range(1, 6):
+        entry(folder, 1, time, b"payload %d" % time)
+    cut = sorted(folder.iterdir())[2]
+    cut.write_bytes(cut.read_bytes()[:-1])
+    with pytest.raises(IntegrityError, match=cut.name):
+        assemble_log_archives(folder)
+    assert {path.name for path in folder.iterdir()} == {"1_log.npz", cut.name}
+    assert [time for time, _ in pairs(folder, 1)] == [1, 2, 4, 5]
+
+
+def test_entries_that_exceed_the_memory_budget_are_put_away_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_entries, "ENTRIES_AT_ONCE", 7)
+    monkeypatch.setattr(_merge, "BUDGET", 600)
+    folder = Path("entries")
+    folder.mkdir()
+    for number in range(100):
+        entry(folder, number % 3, 1000 - number, b"%d" % number)
+    assemble_log_archives(folder, verify_integrity=True)
+    for source in range(3):
+        expected = [(1000 - n, b"%d" % n) for n in range(100) if n % 3 == source]
+        assert pairs(folder, source) == by_time(expected)
 
 
 @pytest.mark.parametrize(

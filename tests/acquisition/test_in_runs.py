@@ -85,6 +85,8 @@ def test_the_commands_list_and_assemble_what_a_folder_or_a_run_holds() -> None:
     assert "camera" in command("messages", folder).stdout
 
     assert command("assemble", folder, "--keep").returncode == 0
+    told = command("assemble", folder, "--keep", "--json")
+    assert json.loads(told.stdout) == json.loads(command("messages", folder, "--json").stdout)
     assert (Path(folder) / "3_log.npz").is_file()
     assert json.loads(command("messages", folder, "--json").stdout) == [first, second]
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from holdfast.acquisition._columns import Messages, ends_of
-from holdfast.acquisition._gather import U64, Part
+from holdfast.acquisition._gather import Part
 from holdfast.acquisition._runs import Run, survey_of
 
 ROWS_A_RUN = 1 << 18
@@ -39,6 +39,21 @@ class ArchiveRun:
         _, lengths = ends_of(messages.offsets[start : stop + 1])
         sources = np.full(stop - start, number, np.int64)
         self.survey = survey_of(recording, sources, messages.times[start:stop], lengths)
+
+    def scan(self) -> Part:
+        """Return all messages; their bytes are mapped."""
+        messages = self._opened()
+        starts, lengths = ends_of(messages.offsets[self._start : self._stop + 1])
+        sources = np.full(len(lengths), self._number, np.int64)
+        times = messages.times[self._start : self._stop]
+        return Part(sources, times, starts, lengths, messages.payload)
+
+    def bytes_of(self, part: Part, start: int, length: int) -> bytes:
+        """Return the payload of a message of what `scan` gave."""
+        return part.payload[start : start + length].tobytes()
+
+    def release(self) -> None:
+        """Do nothing: the archive is replaced by the new one."""
 
     def load(self, low: int, high: int) -> Part | None:
         """Return the messages with times from `low` to `high`, both included."""
@@ -73,17 +88,3 @@ def archive_runs(opened: Opened, number: int) -> list[Run]:
             end = min(start + ROWS_A_RUN, stop)
             runs.append(ArchiveRun(opened, number, int(recording), start, end))
     return runs
-
-
-def recordings_of(runs: list[Run], number: int) -> U64:
-    """Return number and first row of each recording that a source has messages of."""
-    counts: dict[int, int] = {}
-    for run in runs:
-        if number in run.survey.counts:
-            recording = run.survey.recording
-            counts[recording] = counts.get(recording, 0) + run.survey.counts[number]
-    first, rows = 0, []
-    for recording in sorted(counts):
-        rows.append((recording, first))
-        first += counts[recording]
-    return np.array(rows, np.uint64).reshape(-1, 2)

@@ -6,25 +6,24 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from holdfast._sync import fsync_path
+from holdfast._sync import fsync_path, fsync_paths
 from holdfast.acquisition._alive import producer_lives
 from holdfast.acquisition._archive import OpenArchives, archive_path
-from holdfast.acquisition._archived import archive_runs, recordings_of
+from holdfast.acquisition._archived import archive_runs
 from holdfast.acquisition._collect import Collected, archived_sources, collect
-from holdfast.acquisition._columns import VERSION, Messages
+from holdfast.acquisition._columns import Messages
 from holdfast.acquisition._format import LOGGER
-from holdfast.acquisition._gather import U64, Part, by_source
+from holdfast.acquisition._gather import Part, by_source
+from holdfast.acquisition._making import Listing, NewArchive, Tally, begun
 from holdfast.acquisition._members import write_members
 from holdfast.acquisition._merge import merged_parts
 from holdfast.acquisition._notice import remove_notices
-from holdfast.acquisition._npz import ColumnFile
 from holdfast.acquisition._runs import Run, Source
 from holdfast.acquisition._service import remove_if_empty
 from holdfast.acquisition._stored import producer_folders
@@ -95,18 +94,20 @@ def assemble_log_archives(
         raise MissingFileError(f"there is no folder {folder}; pass a logger's output_directory")
     del memory_mapping  # see above: nothing depends on it any more
     with _at_work(folder) as workshop:
-        collected = collect(folder)
-        again = collected.members if layout == "columns" else set()
-        if collected.runs or again:
-            _build(
-                folder,
-                workshop,
-                collected,
-                again,
-                workers,
-                verbose=verbose,
-                verify=verify_integrity,
-            )
+        with ThreadPoolExecutor(max(workers, 2)) as pool:
+            collected = collect(folder, None, workshop, pool)
+            again = collected.members if layout == "columns" else set()
+            if collected.runs or again:
+                _build(
+                    folder,
+                    workshop,
+                    collected,
+                    again,
+                    pool,
+                    workers,
+                    verbose=verbose,
+                    verify=verify_integrity,
+                )
         if remove_sources:
             _remove(folder, collected)
         members = (
@@ -156,111 +157,69 @@ def _clear(workshop: Path, lock: WriterLock) -> None:
             left.unlink(missing_ok=True)
 
 
-@dataclass(slots=True)
-class _New:
-    """An archive in the making."""
-
-    source: Source
-    number: int
-    recordings: U64
-    file: ColumnFile
-    end: int = 0
-
-    def add(self, part: Part) -> None:
-        ends = np.cumsum(part.lengths).astype(np.uint64) + np.uint64(self.end)
-        payload = part.content()
-        self.file.append({"timestamps": part.times, "offsets": ends, "payload": payload})
-        self.end += len(payload)
-
-    def finish(self, blocks: U64) -> None:
-        self.file.finish(
-            {
-                "recordings": self.recordings,
-                "blocks": blocks,
-                "source": np.array(self.source),
-                "version": np.array(VERSION, np.uint64),
-            }
-        )
-
-
 def _build(
     folder: Path,
     workshop: Path,
     collected: Collected,
     again: set[Source],
+    pool: Executor,
     workers: int,
     *,
     verbose: bool,
     verify: bool,
 ) -> None:
-    changed = sorted(
-        {number for run in collected.runs for number in run.survey.counts}
-        | {collected.sources.number(source) for source in again}
-    )
+    names = collected.sources.names
+    found = [run.survey.numbers for run in collected.runs]
+    found.append(np.array([collected.sources.number(source) for source in again], np.int64))
+    changed = np.unique(np.concatenate(found)).tolist()
     runs: list[Run] = []
     archives = OpenArchives()
     for number in changed:
-        source = collected.sources.names[number]
-        if source in collected.taken:
-            opened = partial(archives.get, archive_path(folder, source))
+        if names[number] in collected.taken:
+            opened = partial(archives.get, archive_path(folder, names[number]))
             runs += archive_runs(opened, number)
     runs += collected.runs
-    new = {number: _begin(workshop, collected, runs, number) for number in changed}
-    total = sum(count for run in runs for count in run.survey.counts.values())
-    with (
-        _progress(total * (2 if verify else 1), shown=verbose) as done,
-        ThreadPoolExecutor(workers) as pool,
-    ):
-        _write(merged_parts(runs, pool, workshop), new, pool, done)
-        for archive in new.values():
-            archive.finish(_blocks(collected, archive.source))
+    tally = Tally(runs, len(names))
+    new = dict(begun(workshop, names, changed, tally))
+    with _progress(int(tally.counts.sum()) * (2 if verify else 1), shown=verbose) as done:
+        _write(merged_parts(runs, pool, workshop), new, pool, workers, done)
+        listing = Listing(collected)
+        for number, archive in new.items():
+            archive.finish(listing.of(number))
         if verify:
             _compare(merged_parts(runs, pool, workshop), new, done)
+    fsync_paths([archive.file.path for archive in new.values()])
     for archive in new.values():
         os.replace(archive.file.path, archive_path(folder, archive.source))
     fsync_path(folder)
 
 
-def _begin(workshop: Path, collected: Collected, runs: list[Run], number: int) -> _New:
-    count = sum(run.survey.counts.get(number, 0) for run in runs)
-    size = sum(run.survey.sizes.get(number, 0) for run in runs)
-    columns = {
-        "timestamps": ("<u8", count),
-        "offsets": ("<u8", count + 1),
-        "payload": ("|u1", size),
-    }
-    file = ColumnFile(workshop / f"{number}.npz", columns)
-    file.append({"offsets": np.zeros(1, np.uint64)})
-    return _New(collected.sources.names[number], number, recordings_of(runs, number), file)
-
-
-def _blocks(collected: Collected, source: Source) -> U64:
-    """Return which blocks an archive will hold, and how many messages of each."""
-    known = dict(collected.taken.get(source, {}))
-    for block in collected.blocks:
-        known[block.identity] = max(block.count, known.get(block.identity, 0))
-    for entry in collected.entries:
-        if entry.source == source:
-            known[entry.identity] = 1
-    return np.array(sorted(known.items()), np.uint64).reshape(-1, 2)
-
-
-def _write(parts: Iterable[Part], new: dict[int, _New], pool: Executor, done: Done | None) -> None:
+def _write(
+    parts: Iterable[Part],
+    new: dict[int, NewArchive],
+    pool: Executor,
+    workers: int,
+    done: Done | None,
+) -> None:
     waiting: list[Future[None]] = []
     for part in parts:
-        _finish(waiting)  # one part is written while the next is put in order: no more memory
-        waiting = [pool.submit(new[number].add, own) for number, own in by_source(part)]
+        own = list(by_source(part))
+        for future in waiting:  # one part is written while the next is put in order: no more memory
+            future.result()
+        shares = range(min(workers, len(own)))
+        waiting = [pool.submit(_add, own[share::workers], new) for share in shares]
         if done is not None:
             done(len(part.times))
-    _finish(waiting)
-
-
-def _finish(waiting: list[Future[None]]) -> None:
     for future in waiting:
         future.result()
 
 
-def _compare(parts: Iterable[Part], new: dict[int, _New], done: Done | None) -> None:
+def _add(parts: Iterable[tuple[int, Part]], new: dict[int, NewArchive]) -> None:
+    for number, part in parts:
+        new[number].add(part)
+
+
+def _compare(parts: Iterable[Part], new: dict[int, NewArchive], done: Done | None) -> None:
     """Put everything in order once more, and compare it with what was written.
 
     Raises
@@ -297,8 +256,9 @@ def _same(written: Messages, first: int, part: Part) -> bool:
 def _remove(folder: Path, collected: Collected) -> None:
     for path in collected.finished:
         path.unlink(missing_ok=True)
-    for entry in collected.entries:
-        entry.path.unlink(missing_ok=True)
+    for entry in collected.entries.paths():
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(entry)
     for producer in producer_folders(folder):
         if not producer_lives(producer):
             remove_if_empty(producer)
@@ -310,7 +270,10 @@ def _remove(folder: Path, collected: Collected) -> None:
 def _still_there(collected: Collected) -> list[int]:
     """Return the identities of blocks and entries that were not removed."""
     blocks = [block.identity for block in collected.blocks if block.path.exists()]
-    return blocks + [entry.identity for entry in collected.entries if entry.path.exists()]
+    entries = collected.entries
+    there = (os.path.exists(path) for path in entries.paths())
+    identities = zip(entries.identities.tolist(), there, strict=True)
+    return blocks + [int(identity) for identity, exists in identities if exists]
 
 
 @contextmanager

@@ -10,11 +10,13 @@ from typing import Any, Protocol
 
 from holdfast.acquisition._format import (
     FINAL_AT,
+    ORDER_AT,
     PAGE,
     WORD,
     WORDS_END,
     Header,
     layout,
+    order_word,
     pack_header,
 )
 from holdfast.journal import can_map
@@ -156,6 +158,14 @@ class Block:
             except (OSError, ValueError):  # an older kernel: stores meet page faults
                 return
             time.sleep(0)
+
+    def begin(self, order: int) -> None:
+        """Say which of its lane's blocks this is: names only tell when blocks were made."""
+        word = order_word(self.header.identity, order)
+        if self._map is not None:
+            self._states[ORDER_AT // WORD] = word
+        else:
+            os.pwrite(self._descriptor, word.to_bytes(WORD, "little"), ORDER_AT)
 
     def finish(self, count: int) -> None:
         """Say that no more come after the first `count` messages, and let go of the file."""

@@ -2,19 +2,26 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from holdfast.acquisition._alive import producer_lives
 from holdfast.acquisition._archive import archive_path, archived_source, known_blocks
-from holdfast.acquisition._entries import Entry, entries_in, read_entries
+from holdfast.acquisition._entries import Entries, EntryReader, entries_in
+from holdfast.acquisition._found import Found, blocks_in
 from holdfast.acquisition._runs import BlockRun, Run, Source, Sources
-from holdfast.acquisition._stored import StoredBlock, block_paths, producer_folders
+from holdfast.acquisition._stored import StoredBlock, Words
 from holdfast.errors import MissingFileError
 
-ENTRIES_A_RUN = 1 << 14
 _TRIES = 20
+
+_AHEAD = 2
+"""Blocks that are verified while another is read."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -35,7 +42,7 @@ class Collected:
         Those of the runs that are blocks, and blocks that archives hold already.
     finished : list of Path
         Files that may go once archives hold them.
-    entries : list of Entry
+    entries : Entries
         Files of one message.
     problems : list of str
         What is damaged, and left where it is.
@@ -47,11 +54,16 @@ class Collected:
     runs: list[Run] = field(default_factory=list)
     blocks: list[BlockRun] = field(default_factory=list)
     finished: list[Path] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
+    entries: Entries = field(default_factory=lambda: entries_in(Path(os.devnull)))
     problems: list[str] = field(default_factory=list)
 
 
-def collect(folder: Path, source: Source | None = None) -> Collected:
+def collect(
+    folder: Path,
+    source: Source | None = None,
+    spill: Path | None = None,
+    executor: Executor | None = None,
+) -> Collected:
     """Look at a logger's folder, which may be written and assembled meanwhile.
 
     Parameters
@@ -59,7 +71,11 @@ def collect(folder: Path, source: Source | None = None) -> Collected:
     folder : Path
         The folder.
     source : int or str, optional
-        The only source whose archive is of interest.
+        The only source whose archive and files of one message are of interest.
+    spill : Path, optional
+        Where messages of such files are kept for a while; None: in memory.
+    executor : Executor, optional
+        Verifies some blocks while others are read.
 
     Raises
     ------
@@ -70,34 +86,80 @@ def collect(folder: Path, source: Source | None = None) -> Collected:
     """
     for _ in range(_TRIES - 1):
         with contextlib.suppress(FileNotFoundError):  # assembled, or deleted as empty, meanwhile
-            return _collect(folder, source)
-    return _collect(folder, source)
+            return _collect(folder, source, spill, executor)
+    return _collect(folder, source, spill, executor)
 
 
-def _collect(folder: Path, source: Source | None) -> Collected:
+def _collect(
+    folder: Path, source: Source | None, spill: Path | None, executor: Executor | None
+) -> Collected:
     collected = Collected()
-    found = list(_blocks(folder, collected))
-    entries = list(entries_in(folder))
+    found = list(blocks_in(folder))
+    entries = entries_in(folder)
+    if source is not None:
+        entries = entries.of(source)
     # After the blocks: what is assembled meanwhile is seen twice then, and told apart, not missed.
     for known in [source] if source is not None else archived_sources(folder):
         with contextlib.suppress(MissingFileError):
             collected.taken[known], members = known_blocks(archive_path(folder, known))
             if members:
                 collected.members.add(known)
-    taken = collected.taken
-    # The last block first: else a thread could go on from one that was read to one that is read
-    # later, and there would be a gap between its messages.
-    for path, final in reversed(found):
-        _add_block(collected, path, taken, final=final)
-    collected.blocks.reverse()
-    collected.runs.reverse()
-    for start in range(0, len(entries), ENTRIES_A_RUN):
-        some = entries[start : start + ENTRIES_A_RUN]
-        run = read_entries(some, collected.sources, taken)
-        collected.entries += some
-        if run is not None:
-            collected.runs.append(run)
+    sound = [block for block in found if _has_header(block, collected)]
+    for block, (words, problem) in zip(sound, _ahead(_published, sound, executor), strict=True):
+        _add_block(collected, block, words, problem)
+    reader = EntryReader(collected.sources, collected.taken, spill)
+    collected.entries = reader.read(entries)
+    collected.runs += reader.runs
+    collected.problems += reader.problems
     return collected
+
+
+def _has_header(block: Found, collected: Collected) -> bool:
+    """Whether a block can be read; one that never will be is noted down."""
+    if block.lane >= 0:
+        return True
+    if block.final and block.blank:
+        collected.finished.append(block.path)
+    elif block.final:
+        collected.problems.append(f"{block.path} has no valid header")
+    return False
+
+
+def _published(found: Found) -> tuple[Words, str]:
+    block = StoredBlock(found.path)
+    try:
+        return block.published()
+    finally:
+        block.close()
+
+
+def _ahead(
+    call: Callable[[Found], _T], items: Sequence[Found], executor: Executor | None
+) -> Iterator[_T]:
+    """Yield what a function gives for each item, a few of them being worked on ahead."""
+    if executor is None:
+        yield from map(call, items)
+        return
+    waiting: deque[Future[_T]] = deque()
+    for item in items:
+        waiting.append(executor.submit(call, item))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _add_block(collected: Collected, found: Found, words: Words, problem: str) -> None:
+    if problem:
+        collected.problems.append(f"{found.path}: {problem}")
+    elif found.final:
+        collected.finished.append(found.path)
+    if not len(words):
+        return
+    run = BlockRun(found.path, words, collected.sources, collected.taken)
+    collected.blocks.append(run)
+    if run.survey.count:
+        collected.runs.append(run)
 
 
 def archived_sources(folder: Path) -> list[Source]:
@@ -108,36 +170,3 @@ def archived_sources(folder: Path) -> list[Source]:
         return []
     found = [known for name in names if (known := archived_source(name)) is not None]
     return sorted(found, key=lambda known: (isinstance(known, str), known))
-
-
-def _blocks(folder: Path, collected: Collected) -> Iterator[tuple[Path, bool]]:
-    """Yield the blocks that have a header, and whether nothing more comes to them."""
-    for producer in producer_folders(folder):
-        dead = not producer_lives(producer)
-        for path in block_paths(producer):
-            block = StoredBlock(path)
-            if block.header is not None:
-                yield path, dead or block.states().final is not None
-            elif dead and block.is_blank():
-                collected.finished.append(path)
-            elif dead:
-                collected.problems.append(f"{path} has no valid header")
-            block.close()
-
-
-def _add_block(
-    collected: Collected, path: Path, taken: dict[Source, dict[int, int]], *, final: bool
-) -> None:
-    block = StoredBlock(path)
-    words, problem = block.published()
-    block.close()
-    if problem:
-        collected.problems.append(f"{path}: {problem}")
-    elif final:
-        collected.finished.append(path)
-    if not len(words):
-        return
-    run = BlockRun(path, words, collected.sources, taken)
-    collected.blocks.append(run)
-    if run.survey.counts:
-        collected.runs.append(run)

@@ -1,93 +1,157 @@
 """Files of one message each, as ataraxis's logger leaves them, as runs."""
 
+import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import xxhash
 
 from holdfast.acquisition._entry import npy_bytes
-from holdfast.acquisition._gather import Part
-from holdfast.acquisition._runs import Source, Sources, Survey, survey_of, within
+from holdfast.acquisition._gather import I64, U64, Part
+from holdfast.acquisition._runs import Run, Source, Sources, survey_of
+from holdfast.acquisition._spill import KeptRun, SpilledRun
+from holdfast.errors import FormatError
 
+ENTRIES_AT_ONCE = 1 << 16
+BYTES_AT_ONCE = 64 << 20
+"""How many files, and bytes of them, are held in memory until they are put away."""
+
+_LAST_TIME = 2**64 - 1
+_AT_ONCE = 1 << 16
 _ENTRY = re.compile(r"\A(\d{3})_(\d{20})\.npy\Z")
 
 
 @dataclass(slots=True)
-class EntryRun:
-    """Some of ataraxis's files of one message each, kept in memory.
+class Entries:
+    """Files with one message each: what their names tell, and their identities.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they are.
+    sources : uint16, shape (n,)
+        Who sent each, in order.
+    times : uint64, shape (n,)
+        Microseconds.
+    identities : uint64, shape (n,)
+        What archives call them.
+    """
+
+    folder: Path
+    sources: npt.NDArray[np.uint16]
+    times: U64
+    identities: U64
+
+    def of(self, source: Source) -> "Entries":
+        """Return those of one source, which stand together."""
+        return self.take(self._rows(source))
+
+    def identities_of(self, source: Source) -> list[int]:
+        """Return what archives call those of one source."""
+        return [int(identity) for identity in self.identities[self._rows(source)].tolist()]
+
+    def _rows(self, source: Source) -> I64:
+        number = source if isinstance(source, int) else -1
+        first, stop = np.searchsorted(self.sources.astype(np.int64), [number, number + 1])
+        return np.arange(first, stop)
+
+    def take(self, rows: I64) -> "Entries":
+        """Return some of them."""
+        return Entries(self.folder, self.sources[rows], self.times[rows], self.identities[rows])
+
+    def paths(self) -> Iterator[str]:
+        """Yield their paths."""
+        for source, time in zip(self.sources.tolist(), self.times.tolist(), strict=True):
+            yield f"{self.folder}/{source:03d}_{time:020d}.npy"
+
+
+def entries_in(folder: Path) -> Entries:
+    """Return the files of one message in a folder, by source and time, not yet read."""
+    found, stamps = array("H"), array("Q")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            matched = _ENTRY.match(entry.name)
+            if matched and int(matched[2]) <= _LAST_TIME:
+                found.append(int(matched[1]))
+                stamps.append(int(matched[2]))
+    sources, times = np.array(found, np.uint16), np.array(stamps, np.uint64)
+    order = np.lexsort((times, sources))
+    return Entries(folder, sources[order], times[order], np.zeros(len(order), np.uint64))
+
+
+class EntryReader:
+    """Reads files of one message each, and puts the messages away as runs.
 
     Parameters
     ----------
-    part : Part
-        Their messages.
-    survey : Survey
-        What they are.
+    sources : Sources
+        The sources at hand.
+    taken : mapping
+        What archives hold of each source.
+    spill : Path, optional
+        Where messages are kept for a while; None: in memory.
     """
 
-    ordered: ClassVar[bool] = True
-    part: Part
-    survey: Survey
+    def __init__(
+        self, sources: Sources, taken: "dict[Source, dict[int, int]]", spill: Path | None
+    ) -> None:
+        self._sources, self._taken, self._spill = sources, taken, spill
+        self.runs: list[Run] = []
+        self.problems: list[str] = []
 
-    def load(self, low: int, high: int) -> Part | None:
-        """Return the messages with times from `low` to `high`, both included."""
-        rows = within(self.part.times, low, high)
-        return self.part.take(rows) if len(rows) else None
+    def read(self, entries: Entries) -> Entries:
+        """Read files, those left out that archives hold; return those that are sound."""
+        sound = np.ones(len(entries.times), np.bool_)
+        rows: list[int] = []
+        payloads: list[bytes] = []
+        filled = 0
+        for row, path in enumerate(entries.paths()):
+            try:
+                content = npy_bytes(_content(path), path)
+            except FormatError as error:
+                self.problems.append(str(error))
+                sound[row] = False
+                continue
+            identity = xxhash.xxh3_64_intdigest(os.path.basename(path).encode() + content)
+            entries.identities[row] = identity
+            if identity in self._taken.get(int(entries.sources[row]), ()):
+                continue
+            rows.append(row)
+            payloads.append(content[9:])
+            filled += len(content)
+            if len(rows) >= ENTRIES_AT_ONCE or filled >= BYTES_AT_ONCE:
+                self._put_away(entries, np.array(rows), payloads)
+                rows, payloads, filled = [], [], 0
+        if rows:
+            self._put_away(entries, np.array(rows), payloads)
+        return entries.take(np.flatnonzero(sound))
 
-
-@dataclass(slots=True)
-class Entry:
-    """A file with one message, as ataraxis writes it: what its name tells, and its identity."""
-
-    path: Path
-    source: int
-    time: int
-    identity: int = field(default=0)
-
-
-def read_entries(
-    entries: Sequence[Entry], sources: Sources, taken: "dict[Source, dict[int, int]]"
-) -> EntryRun | None:
-    """Read files of one message each, those left out that archives hold.
-
-    Raises
-    ------
-    FormatError
-        If one is damaged.
-    """
-    parts, times, numbers = [], [], []
-    for entry in entries:
-        content = npy_bytes(entry.path.read_bytes(), str(entry.path))
-        entry.identity = xxhash.xxh3_64_intdigest(entry.path.name.encode() + content)
-        if entry.identity in taken.get(entry.source, ()):
-            continue
-        parts.append(content[9:])
-        times.append(entry.time)
-        numbers.append(sources.number(entry.source))
-    lengths = np.array([len(part) for part in parts], np.int64)
-    part = Part(
-        np.array(numbers, np.int64),
-        np.array(times, np.uint64),
-        np.cumsum(lengths) - lengths,
-        lengths,
-        np.frombuffer(b"".join(parts), np.uint8),
-    )
-    if not parts:
-        return None
-    return EntryRun(part, survey_of(0, part.sources, part.times, lengths))
+    def _put_away(self, entries: Entries, rows: I64, payloads: list[bytes]) -> None:
+        lengths = np.array([len(payload) for payload in payloads], np.int64)
+        numbers = {int(s): self._sources.number(int(s)) for s in np.unique(entries.sources[rows])}
+        sources = np.array([numbers[source] for source in entries.sources[rows].tolist()], np.int64)
+        starts = np.cumsum(lengths) - lengths
+        content = np.frombuffer(b"".join(payloads), np.uint8)
+        part = Part(sources, entries.times[rows], starts, lengths, content).ordered()
+        survey = survey_of(0, part.sources, part.times, part.lengths)
+        run = (
+            KeptRun(part, survey) if self._spill is None else SpilledRun(self._spill, part, survey)
+        )
+        self.runs.append(run)
 
 
-def entries_in(folder: Path) -> Iterator[Entry]:
-    """Yield the files of one message in a folder, by name."""
+def _content(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for name in sorted(names):
-        matched = _ENTRY.match(name)
-        if matched:
-            yield Entry(folder / name, int(matched[1]), int(matched[2]))
+        content = os.read(descriptor, _AT_ONCE)
+        while len(content) >= _AT_ONCE and (more := os.read(descriptor, 1 << 24)):
+            content += more
+    finally:
+        os.close(descriptor)
+    return content

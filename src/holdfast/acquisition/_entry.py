@@ -11,6 +11,7 @@ from holdfast.acquisition._columns import Messages
 from holdfast.acquisition._gather import U64
 from holdfast.errors import FormatError
 
+_SHAPE = re.compile(rb"'shape': \((\d+),\)")
 _KEY = re.compile(r"\A(\d{3,5})_(\d{20})")
 
 
@@ -75,6 +76,10 @@ def npy_bytes(content: bytes, where: str) -> bytes:
     if content[:8] != b"\x93NUMPY\x01\x00":
         raise FormatError(f"{where} is no entry of a message log")
     start = 10 + int.from_bytes(content[8:10], "little")
-    if b"'|u1'" not in content[10:start] or len(content) < start + 9:
+    header = content[10:start]
+    shape = _SHAPE.search(header)
+    if b"'|u1'" not in header or shape is None:
+        raise FormatError(f"{where} is no entry of a message log, or was cut short")
+    if not 9 <= int(shape[1]) == len(content) - start:
         raise FormatError(f"{where} is no entry of a message log, or was cut short")
     return content[start:]

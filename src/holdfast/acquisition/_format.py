@@ -16,7 +16,7 @@ LOCK: Final = "lock"
 VERSION: Final = 1
 WORD: Final = 8
 
-FINAL_AT, SEALED_AT, MARKS_AT, WORDS_END = 256, 264, (272, 288), 304
+FINAL_AT, SEALED_AT, MARKS_AT, ORDER_AT, WORDS_END = 256, 264, (272, 288), 304, 312
 
 SHIFT: Final = 40
 END_MASK: Final = (1 << SHIFT) - 1
@@ -119,6 +119,18 @@ def unpack_header(page: bytes) -> Header | None:
         return None
     boot_id = boot.rstrip(b"\0").decode("ascii", "replace")
     return Header(identity, recording, capacity, payload_at, length, lane, boot_id)
+
+
+def order_word(identity: int, order: int) -> int:
+    """Return the word that says which of its lane's blocks one is, from 1; it has its own check."""
+    check = xxhash.xxh32_intdigest(_MARK.pack(identity, order)) or 1
+    return check << 32 | order
+
+
+def order_of(header: Header, word: int) -> int | None:
+    """Read an `order_word`: 0 in a block that was not begun yet, None if it is damaged."""
+    order = word & 0xFFFFFFFF
+    return order if word in (0, order_word(header.identity, order)) else None
 
 
 def pack_mark(count: int, digest: int) -> bytes:

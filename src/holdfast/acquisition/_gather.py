@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,9 +78,14 @@ def concatenated(parts: list[Part]) -> Part:
     )
 
 
+def in_order(times: U64) -> bool:
+    """Whether no time is before the one in front of it."""
+    return not (times[1:] < times[:-1]).any()
+
+
 def by_time(times: U64) -> npt.NDArray[np.int64] | None:
     """Return the order of times, equal ones as they stand; None where they are in order."""
-    if not (times[1:] < times[:-1]).any():
+    if in_order(times):
         return None
     low, bits = times.min(), len(times).bit_length()
     if int(times.max() - low).bit_length() + bits > 64:
@@ -98,12 +104,30 @@ def by_source(part: Part) -> Iterator[tuple[int, Part]]:
     if (part.sources == first).all():
         yield first, part
         return
-    few = int(part.sources.max()) <= 0xFFFF
-    order = np.argsort(part.sources.astype(np.uint16 if few else np.uint32), kind="stable")
-    sources = part.sources[order]
-    borders = [0, *(np.flatnonzero(np.diff(sources)) + 1).tolist(), len(order)]
-    for start, stop in pairwise(borders):
-        yield int(sources[start]), part.take(order[start:stop])
+    # All bytes are moved at once: there may be tens of thousands of sources.
+    groups, borders = grouped(part.sources)
+    part = part.take(groups)
+    content, starts = part.content(), np.cumsum(part.lengths) - part.lengths
+    for first, stop in pairwise(borders):
+        begin, end = int(starts[first]), int(starts[stop - 1] + part.lengths[stop - 1])
+        yield (
+            int(part.sources[first]),
+            Part(
+                part.sources[first:stop],
+                part.times[first:stop],
+                starts[first:stop] - begin,
+                part.lengths[first:stop],
+                content[begin:end],
+            ),
+        )
+
+
+def grouped(numbers: npt.NDArray[Any]) -> tuple[I64, list[int]]:
+    """Return the order that puts equal numbers together, and where in it each kind begins."""
+    few = int(numbers.max()) <= 0xFFFF  # numbers so small are sorted without comparing them
+    order = np.argsort(numbers.astype(np.uint16 if few else np.uint32), kind="stable")
+    borders = np.flatnonzero(np.diff(numbers[order])) + 1
+    return order, [0, *borders.tolist(), len(order)]
 
 
 def gather(payload: U8, starts: I64, lengths: I64) -> U8:

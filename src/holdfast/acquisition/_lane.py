@@ -29,6 +29,8 @@ class Lane:
         What a signal handler uses that puts in the middle of a put.
     number : int
         Its number within its producer.
+    order : int
+        How many blocks it has begun.
     block, following : Block or None
         The block being filled, and the one prepared.
     awaits : bool
@@ -50,6 +52,7 @@ class Lane:
         "inner",
         "limit",
         "number",
+        "order",
         "payload",
         "previous",
         "tags",
@@ -58,7 +61,7 @@ class Lane:
     )
 
     def __init__(self, number: int) -> None:
-        self.number = number
+        self.number, self.order = number, 0
         self.busy = self.closed = self.awaits = False
         self.inner: Lane | None = None
         self.block: Block | None = None
@@ -77,6 +80,8 @@ class Lane:
 
     def begin(self, block: Block) -> None:
         """Fill a new block from now on."""
+        self.order += 1
+        block.begin(self.order)
         self._no_block()
         self.times, self.words, self.payload = block.times, block.words, block.payload
         self.block = block

@@ -7,10 +7,11 @@ import numpy as np
 
 from holdfast._names import listing, nearest
 from holdfast.acquisition._archive import archive_path, open_archive
-from holdfast.acquisition._archived import archive_runs, recordings_of
+from holdfast.acquisition._archived import archive_runs
 from holdfast.acquisition._collect import Collected, archived_sources, collect
 from holdfast.acquisition._columns import Messages
 from holdfast.acquisition._gather import Part, by_source
+from holdfast.acquisition._making import Tally
 from holdfast.acquisition._merge import merged_parts
 from holdfast.acquisition._runs import Source
 from holdfast.errors import NotFoundError
@@ -42,7 +43,7 @@ def _snapshot(folder: Path, source: Source) -> Messages:
         archived = open_archive(archive_path(folder, source))
         if archived.known != collected.taken[source]:
             raise FileNotFoundError(f"{folder} was assembled meanwhile")
-    runs = [run for run in collected.runs if number in run.survey.counts]
+    runs = [run for run in collected.runs if run.survey.has(number)]
     if not runs:
         if archived is None:
             raise _missing(folder, source, collected)
@@ -62,7 +63,7 @@ def _snapshot(folder: Path, source: Source) -> Messages:
         np.concatenate([part.times for part in parts]),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint64),
         np.concatenate([part.payload for part in parts]),
-        recordings_of(runs, number),
+        Tally(runs).recordings(number),
     )
 
 
@@ -76,7 +77,7 @@ def _missing(folder: Path, source: Source, collected: Collected) -> NotFoundErro
 
 def present(folder: Path, collected: Collected) -> list[Source]:
     """Return the sources that a folder holds messages of, numbers first."""
-    numbers = {number for run in collected.runs for number in run.survey.counts}
+    numbers = {number for run in collected.runs for number in run.survey.numbers.tolist()}
     found = {collected.sources.names[number] for number in numbers} | set(archived_sources(folder))
     return sorted(found, key=lambda known: (isinstance(known, str), known))
 

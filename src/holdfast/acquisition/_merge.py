@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from holdfast.acquisition._gather import Part, concatenated
-from holdfast.acquisition._runs import Run, survey_of
-from holdfast.acquisition._spill import KeptRun, SpilledRun
+from holdfast.acquisition._parting import Parting
+from holdfast.acquisition._runs import Run
 
 BUDGET = 96 << 20
 """Bytes of messages that are put in order at once; about four times as many are held."""
@@ -16,7 +17,12 @@ BUDGET = 96 << 20
 LAST = 2**64 - 1
 
 _OFTEN = 2
-"""Runs that would be read whole more often than this are put in order before."""
+"""Runs that would be read whole more often than this are parted by span of time before."""
+
+_PIECE = 1 << 18
+"""Bytes that one write of a parting shall have at least, on average."""
+
+Span = tuple[int, int]
 
 
 def merged_parts(
@@ -33,26 +39,63 @@ def merged_parts(
     executor : Executor, optional
         Writes files in the folder `spill`.
     spill : Path, optional
-        Where runs that have to be put in order first are kept for a while; None: in memory.
+        Where messages in no order are kept for a while; None: in memory.
     """
     for recording in sorted({run.survey.recording for run in runs}):
         chosen = [run for run in runs if run.survey.recording == recording]
-        spans = list(_spans(chosen, BUDGET))
-        sorted_first: list[SpilledRun | KeptRun] = []
-        if _often(chosen, spans):
-            chosen = _in_order(chosen, sorted_first, executor, spill)
-        for low, high in spans:
-            reached = [run for run in chosen if _reaches(run, low, high)]
-            yield from _parts(reached, low, high, BUDGET)
-        for run in sorted_first:
-            run.remove()
+        following = _following(chosen)
+        if following:
+            yield from _whole(following, spill)
+        else:
+            yield from _by_span(chosen, executor, spill)
 
 
-def _reaches(run: Run, low: int, high: int) -> bool:
-    return run.survey.low <= high and run.survey.high >= low
+def _following(runs: Sequence[Run]) -> list[Run]:
+    """Return runs one after another in time, where they are so and each is in order."""
+    order = sorted(range(len(runs)), key=lambda at: (runs[at].survey.low, at))
+    for before, after in pairwise(order):
+        end, begin = runs[before].survey.high, runs[after].survey.low
+        if end > begin or (end == begin and before > after):
+            return []
+    return [runs[at] for at in order] if all(run.survey.follows for run in runs) else []
 
 
-def _often(runs: Sequence[Run], spans: Sequence[tuple[int, int]]) -> bool:
+def _whole(runs: Sequence[Run], spill: Path | None) -> Iterator[Part]:
+    for run in runs:
+        part = run.load(0, LAST)
+        if part is not None:
+            yield part
+        _release([run], spill)
+
+
+def _release(runs: Sequence[Run], spill: Path | None) -> None:
+    for run in runs if spill is not None else ():
+        run.release()
+
+
+def _by_span(runs: Sequence[Run], executor: Executor | None, spill: Path | None) -> Iterator[Part]:
+    """Yield messages span by span, each put in order."""
+    spans = list(_spans(runs, BUDGET))
+    parting = None
+    if _often(runs, spans):
+        lows = np.array([low for low, _ in spans], np.uint64)
+        parting = Parting(lows, spill)
+        _part(parting, [run for run in runs if not run.ordered], len(spans), executor, spill)
+        runs = [run for run in runs if run.ordered]
+    for number, (low, high) in enumerate(spans):
+        reached = [run for run in runs if run.survey.low <= high and run.survey.high >= low]
+        loaded = (part for run in reached if (part := run.load(low, high)) is not None)
+        if low == high:  # however many there are at one time, they are in order as they stand
+            yield from loaded
+            yield from () if parting is None else parting.take(number, BUDGET)
+        else:
+            parts = [*loaded, *(() if parting is None else parting.take(number, None))]
+            if parts:
+                yield concatenated(parts).ordered()
+        _release([run for run in reached if run.survey.high <= high], spill)
+
+
+def _often(runs: Sequence[Run], spans: Sequence[Span]) -> bool:
     """Whether runs that are read whole for each span are so for many."""
     lows = np.array([low for low, _ in spans], np.uint64)
     total, read = 0, 0
@@ -66,60 +109,43 @@ def _often(runs: Sequence[Run], spans: Sequence[tuple[int, int]]) -> bool:
     return read > _OFTEN * total
 
 
-def _in_order(
+def _part(
+    parting: Parting,
     runs: Sequence[Run],
-    made: list[SpilledRun | KeptRun],
+    spans: int,
     executor: Executor | None,
     spill: Path | None,
-) -> list[Run]:
-    """Return runs that are in order, and hold the same; those made for it are in `made`, too."""
-    waiting: Future[SpilledRun | KeptRun] | None = None
-    found: list[Run | Future[SpilledRun | KeptRun]] = []
-    for group in _groups(runs):
-        if group[0].ordered:
-            found += group
-            continue
-        part = concatenated([p for run in group if (p := run.load(0, LAST)) is not None]).ordered()
+) -> None:
+    waiting: Future[None] | None = None
+    for group in _groups(runs, min(spans * _PIECE, BUDGET)):
+        part = concatenated([p for run in group if (p := run.load(0, LAST)) is not None])
         if waiting is not None:
-            waiting.result()  # one piece is written while the next is read: no more memory
+            waiting.result()  # one piece is parted while the next is read: no more memory
         if executor is None:
-            found.append(_made(group[0].survey.recording, part, spill))
+            parting.add(part)
         else:
-            waiting = executor.submit(_made, group[0].survey.recording, part, spill)
-            found.append(waiting)
+            waiting = executor.submit(parting.add, part)
         del part
-    result: list[Run] = []
-    for run in found:
-        done = run.result() if isinstance(run, Future) else run
-        if isinstance(done, SpilledRun | KeptRun):
-            made.append(done)
-        result.append(done)
-    return result
+        _release(group, spill)
+    if waiting is not None:
+        waiting.result()
 
 
-def _made(recording: int, part: Part, spill: Path | None) -> SpilledRun | KeptRun:
-    survey = survey_of(recording, part.sources, part.times, part.lengths)
-    return KeptRun(part, survey) if spill is None else SpilledRun(spill, part, survey)
-
-
-def _groups(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Yield runs that follow each other: ordered ones alone, others as many as fit."""
+def _groups(runs: Sequence[Run], budget: int) -> Iterator[list[Run]]:
+    """Yield runs that follow each other, as many as fit, and one at least."""
     group: list[Run] = []
     filled = 0
     for run in runs:
-        if group and (run.ordered or filled + run.survey.cost > BUDGET):
+        if group and filled + run.survey.cost > budget:
             yield group
             group, filled = [], 0
-        if run.ordered:
-            yield [run]
-            continue
         group.append(run)
         filled += run.survey.cost
     if group:
         yield group
 
 
-def _spans(runs: Sequence[Run], budget: int) -> Iterator[tuple[int, int]]:
+def _spans(runs: Sequence[Run], budget: int) -> Iterator[Span]:
     """Yield spans of time, together all of it, whose messages are about as many as fit."""
     samples = np.concatenate([run.survey.samples for run in runs])
     weights = np.concatenate(
@@ -141,16 +167,3 @@ def _spans(runs: Sequence[Run], budget: int) -> Iterator[tuple[int, int]]:
             yield low, time
             low, filled = time + 1, 0.0
     yield low, LAST
-
-
-def _parts(runs: Sequence[Run], low: int, high: int, budget: int) -> Iterator[Part]:
-    """Yield the messages of a span in order: at once, or run by run where it is one time."""
-    if low == high and sum(run.survey.cost for run in runs) > budget:
-        for run in runs:
-            part = run.load(low, high)
-            if part is not None:
-                yield part
-        return
-    parts = [part for run in runs if (part := run.load(low, high)) is not None]
-    if parts:
-        yield concatenated(parts).ordered()

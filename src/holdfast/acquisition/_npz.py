@@ -6,17 +6,21 @@ checksums are kept up as they do, and written last.
 """
 
 import io
+import math
 import os
 import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
+
+from holdfast._sync import start_writeback
 
 CHECKED: Final = 1 << 20
 """Bytes of a column that share a checksum."""
@@ -41,8 +45,9 @@ class _Member:
     written: int = 0
     crc: int = 0
     checks: list[int] = field(default_factory=list)
-    digest: Any = field(default_factory=xxhash.xxh3_64)
+    digest: Any = None
     filled: int = 0
+    data_at: int = 0
 
     @property
     def total(self) -> int:
@@ -72,22 +77,33 @@ class _Member:
         self.written += len(content)
         while len(content):
             piece = content[: CHECKED - self.filled]
+            content = content[len(piece) :]
+            if len(piece) == CHECKED or (not self.filled and self.written == self.size):
+                self.checks.append(xxhash.xxh3_64_intdigest(piece))
+                continue
+            self.digest = self.digest or xxhash.xxh3_64()
             self.digest.update(piece)
             self.filled += len(piece)
-            content = content[len(piece) :]
             if self.filled == CHECKED:
                 self._end_check()
 
     def _end_check(self) -> None:
         self.checks.append(self.digest.intdigest())
-        self.digest.reset()
-        self.filled = 0
+        self.digest, self.filled = None, 0
 
     def end(self) -> list[int]:
         """Return the checksums of its pieces."""
         if self.filled:
             self._end_check()
         return self.checks
+
+
+@lru_cache(maxsize=1 << 10)  # many small archives have arrays of the same shapes
+def _header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    header = io.BytesIO()
+    fields = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, fields)
+    return header.getvalue()
 
 
 class ColumnFile:
@@ -115,15 +131,19 @@ class ColumnFile:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         os.close(descriptor)
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was written of it."""
+        return any(member.written for member in self._members.values())
+
     def _place(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> _Member:
-        header = io.BytesIO()
-        fields = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(header, fields)
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        member = _Member(f"{name}.npy", header.getvalue(), size, self._end)
+        header = _header(dtype.str, shape)
+        size = math.prod(shape) * dtype.itemsize
+        member = _Member(f"{name}.npy", header, size, self._end)
         member.crc = zlib.crc32(member.header)
         self._members[name] = member
-        self._end += len(member.prefix()) + member.total
+        member.data_at = self._end + len(member.prefix()) + len(member.header)
+        self._end = member.data_at + size
         return member
 
     def append(self, pieces: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -146,12 +166,14 @@ class ColumnFile:
         content = np.ascontiguousarray(items).view(np.uint8).data
         if member.written + len(content) > member.size:
             raise AssertionError(member.name)
-        at = member.at + len(member.prefix()) + len(member.header) + member.written
+        at = member.data_at + member.written
         member.add(content)
         write_all(descriptor, content, at)
+        if len(content) >= CHECKED:
+            start_writeback(descriptor, at, len(content))
 
     def finish(self, further: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Add small members, ``checks`` of the columns among them, and bring all to the disk.
+        """Add small members, ``checks`` of the columns among them, and the zip's directory.
 
         Raises
         ------
@@ -163,16 +185,18 @@ class ColumnFile:
             if member.written != member.size:
                 raise AssertionError(member.name)
             checks += member.end()
-        small = {**further, "checks": np.array(checks, np.uint64)}
-        for name, array in small.items():
-            self._place(name, array.dtype, array.shape)
-        self.append({name: array.reshape(-1) for name, array in small.items()})
+        columns, at, tail = list(self._members.values()), self._end, bytearray()
+        for name, array in {**further, "checks": np.array(checks, np.uint64)}.items():
+            member = self._place(name, array.dtype, array.shape)
+            content = array.tobytes()
+            member.add(memoryview(content))
+            tail += member.prefix() + member.header + content
+        tail += self._directory()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            for member in self._members.values():
+            for member in columns:
                 write_all(descriptor, memoryview(member.prefix() + member.header), member.at)
-            write_all(descriptor, memoryview(self._directory()), self._end)
-            os.fsync(descriptor)
+            write_all(descriptor, memoryview(tail), at)
         finally:
             os.close(descriptor)
 
@@ -186,6 +210,19 @@ class ColumnFile:
             + _ZIP64_LOCATOR.pack(b"PK\6\7", 0, end, 1)
             + _END.pack(b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, _HUGE, _HUGE, 0)
         )
+
+
+def read_at(file: Any, at: int, size: int) -> npt.NDArray[np.uint8]:
+    """Read bytes from a place in a file that holds them."""
+    content = np.empty(size, np.uint8)
+    file.seek(at)
+    view = content.data
+    while view:
+        found = file.readinto(view)
+        if not found:
+            raise OSError(f"{file.name} was cut short")
+        view = view[found:]
+    return content
 
 
 def write_all(descriptor: int, view: memoryview, offset: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.acquisition._format import DEFINE, END_MASK, FIRST_NAMED, SHIFT
-from holdfast.acquisition._gather import I64, U64, Part
+from holdfast.acquisition._gather import I64, U64, Part, in_order
 from holdfast.acquisition._stored import StoredBlock
 
 SAMPLES = 64
@@ -44,44 +44,64 @@ class Survey:
     ----------
     recording : int
         Which recording its messages belong to.
-    counts, sizes : dict
-        Messages, and bytes of their payloads, by number of the source.
+    numbers : int64, shape (k,)
+        The sources it has messages of, in order.
+    counts, sizes : int64, shape (k,)
+        Messages of each, and bytes of their payloads.
     low, high : int
         Times of the first and last.
     samples : uint64
         Some of the times, evenly spread over its messages.
+    follows : bool
+        Whether no time is before the one in front of it.
     """
 
     recording: int
-    counts: dict[int, int]
-    sizes: dict[int, int]
+    numbers: I64
+    counts: I64
+    sizes: I64
     low: int
     high: int
     samples: U64
+    follows: bool
+
+    @property
+    def count(self) -> int:
+        """How many messages there are."""
+        return int(self.counts.sum())
 
     @property
     def cost(self) -> int:
         """Bytes that its messages take in memory, about."""
-        return sum(self.sizes.values()) + 40 * sum(self.counts.values())
+        return int(self.sizes.sum()) + 40 * self.count
+
+    def has(self, number: int) -> bool:
+        """Whether there are messages of a source."""
+        at = int(np.searchsorted(self.numbers, number))
+        return at < len(self.numbers) and int(self.numbers[at]) == number
 
 
 def survey_of(recording: int, sources: I64, times: U64, lengths: I64) -> Survey:
     """Describe messages."""
     if not len(times):
-        return Survey(recording, {}, {}, 0, 0, times)
-    counts = np.bincount(sources)
-    sizes = np.bincount(sources, weights=lengths)
-    present = [int(s) for s in np.flatnonzero(counts)]
-    ordered = np.sort(times)
+        none = np.empty(0, np.int64)
+        return Survey(recording, none, none, none, 0, 0, times, follows=True)
+    numbers, counts, sizes = _totals(sources, lengths)
+    follows = in_order(times)
+    ordered = times if follows else np.sort(times)
     picked = np.linspace(0, len(ordered) - 1, min(SAMPLES, len(ordered))).astype(np.intp)
-    return Survey(
-        recording,
-        {s: int(counts[s]) for s in present},
-        {s: int(sizes[s]) for s in present},
-        int(ordered[0]),
-        int(ordered[-1]),
-        ordered[picked],
-    )
+    low, high = int(ordered[0]), int(ordered[-1])
+    return Survey(recording, numbers, counts, sizes, low, high, ordered[picked], follows)
+
+
+def _totals(sources: I64, lengths: I64) -> tuple[I64, I64, I64]:
+    first = sources[:1]
+    if (sources == first).all():
+        return first.copy(), np.array([len(sources)]), lengths.sum(keepdims=True)
+    counts = np.bincount(sources)
+    numbers = np.flatnonzero(counts)
+    sizes = np.bincount(sources, weights=lengths)
+    return numbers, counts[numbers], sizes[numbers].astype(np.int64)
 
 
 class Run(Protocol):
@@ -93,6 +113,15 @@ class Run(Protocol):
 
     def load(self, low: int, high: int) -> Part | None:
         """Return the messages with times from `low` to `high`, both included."""
+
+    def scan(self) -> Part:
+        """Return all messages, with bytes of the payloads only where they take no reading."""
+
+    def bytes_of(self, part: Part, start: int, length: int) -> bytes:
+        """Return the payload of a message of what `scan` gave."""
+
+    def release(self) -> None:
+        """Let go of what only an assembly needs: all messages were loaded."""
 
 
 def within(times: U64, low: int, high: int) -> npt.NDArray[np.int64]:
@@ -135,22 +164,28 @@ class BlockRun:
 
     def _columns(self, block: StoredBlock, words: U64) -> Part:
         """Return the messages to take; starts count from the block's first byte of payload."""
-        ends = (words & np.uint64(END_MASK)).astype(np.int64)
-        starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-        slots = (words >> np.uint64(SHIFT)).astype(np.int64) - 1
-        sources = self._table.numbers(slots)
+        ends = (words & np.uint64(END_MASK)).view(np.int64)
+        starts = np.zeros_like(ends)
+        starts[1:] = ends[:-1]
+        sources = self._table.numbers(words)
+        times = block.times(0, len(words))
+        part = Part(sources, times, starts, ends - starts, np.empty(0, np.uint8))
         wanted = sources >= 0
         for source, count in self._taken.items():
             wanted[:count] &= sources[:count] != source
-        rows = np.flatnonzero(wanted)
-        empty = np.empty(0, np.uint8)
-        part = Part(sources, block.times(0, len(words)), starts, ends - starts, empty)
-        return part if len(rows) == len(words) else part.take(rows)
+        return part if wanted.all() else part.take(np.flatnonzero(wanted))
+
+    def scan(self) -> Part:
+        """Return all messages without their bytes."""
+        block = StoredBlock(self.path)
+        part = self._columns(block, block.first_words(self.count))
+        block.close()
+        return part
 
     def load(self, low: int, high: int) -> Part | None:
         """Return the messages with times from `low` to `high`, both included."""
         block = StoredBlock(self.path)
-        part = self._columns(block, block.words(0, self.count))
+        part = self._columns(block, block.first_words(self.count))
         if low > self.survey.low or high < self.survey.high:
             part = part.take(within(part.times, low, high))
         if not len(part.times):
@@ -162,6 +197,23 @@ class BlockRun:
         block.close()
         return part.compact()
 
+    def bytes_of(self, part: Part, start: int, length: int) -> bytes:  # noqa: ARG002 - has none
+        """Return the payload of a message of what `scan` gave."""
+        block = StoredBlock(self.path)
+        content = block.payload(start, start + length).tobytes()
+        block.close()
+        return content
+
+    def release(self) -> None:
+        """Give the memory that holds the file to the archive that is being written.
+
+        Fresh memory costs more than all else in an assembly where the system has to find it first,
+        as in a virtual machine.
+        """
+        block = StoredBlock(self.path)
+        block.forget()
+        block.close()
+
 
 @dataclass(frozen=True, slots=True)
 class _Slots:
@@ -170,28 +222,25 @@ class _Slots:
     slots: I64
     sources: I64
 
-    def numbers(self, slots: I64) -> I64:
-        if len(slots) and (slots == slots[0]).all():
-            return (
-                np.full(len(slots), self.numbers(slots[:1]), np.int64)
-                if len(slots) > 1
-                else self._found(slots)
-            )
+    def numbers(self, words: U64) -> I64:
+        slots = (words >> np.uint64(SHIFT)).view(np.int64) - 1
+        if (slots == slots[:1]).all():
+            return np.full(len(slots), self._found(slots[:1]), np.int64)
         return self._found(slots)
 
     def _found(self, slots: I64) -> I64:
-        at = np.searchsorted(self.slots, slots)
-        known = (at < len(self.slots)) & (self.slots[np.minimum(at, len(self.slots) - 1)] == slots)
-        return np.where(known, self.sources[np.minimum(at, len(self.slots) - 1)], -1)
+        at = np.minimum(np.searchsorted(self.slots, slots), len(self.slots) - 1)
+        return np.where(self.slots[at] == slots, self.sources[at], -1)
 
 
 def _slots(block: StoredBlock, words: U64, sources: Sources) -> _Slots:
-    ends = (words & np.uint64(END_MASK)).astype(np.int64)
-    slots = (words >> np.uint64(SHIFT)).astype(np.int64) - 1
+    slots = (words >> np.uint64(SHIFT)).view(np.int64) - 1
+    if (slots == slots[0]).all() and slots[0] < FIRST_NAMED:
+        return _Slots(slots[:1].copy(), np.array([sources.number(int(slots[0]))]))
     table: dict[int, int] = {}
     for row in np.flatnonzero(slots == DEFINE):
-        start = int(ends[row - 1]) if row else 0
-        line = json.loads(block.payload(start, int(ends[row])).tobytes())
+        start = int(words[row - 1]) & END_MASK if row else 0
+        line = json.loads(block.payload(start, int(words[row]) & END_MASK).tobytes())
         table[line["slot"]] = sources.number(line["name"])
     numbered = np.bincount(slots[slots < FIRST_NAMED])
     for slot in np.flatnonzero(numbered).tolist():

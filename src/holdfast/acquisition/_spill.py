@@ -1,20 +1,14 @@
-"""Runs that are in order of time: written to a file for a while, or kept in memory.
+"""Runs that are in order of time: written to a file for a while, or kept in memory."""
 
-Blocks whose messages come in any order would have to be read whole for each span of time; put in
-order once, some of them at a time, they are read from front to back.
-"""
-
-import contextlib
 import os
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from holdfast.acquisition._gather import I64, U64, Part
-from holdfast.acquisition._npz import write_all
+from holdfast.acquisition._npz import read_at, write_all
 from holdfast.acquisition._runs import Survey
 
 _STEP: Final = 1 << 10
@@ -70,7 +64,7 @@ class SpilledRun:
             if not first:
                 ends = np.concatenate([[0], ends])
             begin = int(ends[0])
-            payload = _read(file, 24 * self._count + begin, int(ends[-1]) - begin)
+            payload = read_at(file, 24 * self._count + begin, int(ends[-1]) - begin)
             return Part(
                 self._column(file, 1, first, stop).view(np.int64),
                 self._column(file, 0, first, stop),
@@ -86,24 +80,21 @@ class SpilledRun:
         return start + int(np.searchsorted(near, time, side))
 
     def _column(self, file: Any, number: int, start: int, stop: int) -> U64:
-        return _read(file, 8 * (number * self._count + start), 8 * (stop - start)).view(np.uint64)
+        return read_at(file, 8 * (number * self._count + start), 8 * (stop - start)).view(np.uint64)
 
-    def remove(self) -> None:
-        """Delete the file."""
-        with contextlib.suppress(OSError):  # left to the next assembly
-            self._path.unlink()
+    def scan(self) -> Part:
+        """Return all messages."""
+        part = self.load(self.survey.low, self.survey.high)
+        if part is None:
+            raise AssertionError
+        return part
 
+    def bytes_of(self, part: Part, start: int, length: int) -> bytes:
+        """Return the payload of a message of what `scan` gave."""
+        return part.payload[start : start + length].tobytes()
 
-def _read(file: Any, at: int, size: int) -> npt.NDArray[np.uint8]:
-    content = np.empty(size, np.uint8)
-    file.seek(at)
-    view = content.data
-    while view:
-        found = file.readinto(view)
-        if not found:
-            raise OSError(f"{file.name} was cut short")
-        view = view[found:]
-    return content
+    def release(self) -> None:
+        """Do nothing: an assembly that verifies its archives loads the messages again."""
 
 
 class KeptRun:
@@ -142,6 +133,13 @@ class KeptRun:
             part.payload[begin:end],
         )
 
-    def remove(self) -> None:
-        """Forget the messages."""
-        del self._part
+    def scan(self) -> Part:
+        """Return all messages."""
+        return self._part
+
+    def bytes_of(self, part: Part, start: int, length: int) -> bytes:
+        """Return the payload of a message of what `scan` gave."""
+        return part.payload[start : start + length].tobytes()
+
+    def release(self) -> None:
+        """Do nothing."""

@@ -13,6 +13,7 @@ from holdfast._process import boot_id
 from holdfast.acquisition._format import (
     END_MASK,
     FINAL_AT,
+    ORDER_AT,
     PAGE,
     PRODUCER,
     SEALED_AT,
@@ -20,6 +21,7 @@ from holdfast.acquisition._format import (
     WORD,
     WORDS_END,
     Header,
+    order_of,
     unpack_header,
     unpack_marks,
     unpack_word,
@@ -50,11 +52,14 @@ class States:
         Digest of all of it, 0 if it has none.
     marks : list of (int, int)
         Counts and digests of the two sync marks.
+    order : int or None
+        Which of its lane's blocks it is, 0 before it is begun; None if that is damaged.
     """
 
     final: int | None
     sealed: int
     marks: list[tuple[int, int]]
+    order: int | None
 
 
 class StoredBlock:
@@ -87,6 +92,11 @@ class StoredBlock:
     def __del__(self) -> None:
         self.close()
 
+    def forget(self) -> None:
+        """Tell the system that nobody reads the file again soon: others can use its memory."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def close(self) -> None:
         """Close the file."""
         if self._descriptor >= 0:
@@ -109,7 +119,10 @@ class StoredBlock:
         page = os.pread(self._descriptor, WORDS_END, 0).ljust(WORDS_END, b"\0")
         final = unpack_word(page, FINAL_AT)
         return States(
-            final - 1 if final else None, unpack_word(page, SEALED_AT), unpack_marks(page)
+            final - 1 if final else None,
+            unpack_word(page, SEALED_AT),
+            unpack_marks(page),
+            order_of(self.begun, unpack_word(page, ORDER_AT)),
         )
 
     def words(self, start: int, stop: int) -> Words:
@@ -122,6 +135,10 @@ class StoredBlock:
             if len(empty) or len(found) < min(_PIECE, stop - low):
                 break
         return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+
+    def first_words(self, count: int) -> Words:
+        """Return words that are known to be published."""
+        return self._column(self.begun.words_at, 0, count)
 
     def times(self, start: int, stop: int) -> Words:
         """Return times by number."""
@@ -149,7 +166,13 @@ class StoredBlock:
 
         After another boot only what a mark or a seal proves can be.
         """
-        header, states = self.begun, self.states()
+        words, problem = self._trusted(self.states())
+        if len(words) and not self.states().order:  # it may have been begun a moment ago
+            return words[:0], "its place among the blocks of its thread is damaged"
+        return words, problem
+
+    def _trusted(self, states: States) -> tuple[Words, str]:
+        header = self.begun
         words = self.words(0, header.capacity)
         sound = _sound(words, header.room)
         problem = "" if len(sound) == len(words) else f"message {len(sound)} is damaged"

@@ -42,28 +42,33 @@ def messages(directory: Path, as_json: bool) -> None:
     help="Few columns, or a member for each message, as ataraxis has them; else as it was.",
 )
 @click.option("--workers", type=int, help="Threads that write archives.")
+@json_option
 def assemble(
     directory: Path,
     keep: bool,
     verify: bool,
     layout: Literal["columns", "messages"] | None,
     workers: int | None,
+    as_json: bool,
 ) -> None:
     """Bring the messages in DIRECTORY into archives, one a source, sorted by time.
 
     DIRECTORY is the folder of a logger, or a run, or its run id. Call it again for messages that
-    came since.
+    came since. With --json it prints what the folder holds then, as messages --json does.
     """
-    from holdfast.acquisition import assemble_log_archives
+    from holdfast.acquisition import assemble_log_archives, report
 
+    folder = folder_of(directory)
     assemble_log_archives(
-        folder_of(directory),
+        folder,
         workers,
         remove_sources=not keep,
         verify_integrity=verify,
         layout=layout,
-        verbose=True,
+        verbose=not as_json,
     )
+    if as_json:
+        print_json([asdict(found) for found in report(folder)])
 
 
 def folder_of(directory: Path) -> Path:

@@ -107,8 +107,8 @@ def _follow(tracker: ProcessingTracker, status: str | None, interval: float) -> 
 
     with Live(console=console(), auto_refresh=False) as live:
         while True:
+            summary = tracker.summarize()  # first: what is shown last must not be older than it
             live.update(_live_table(tracker, status), refresh=True)
-            summary = tracker.summarize()
             if not summary.scheduled and not summary.running - summary.stale:
                 return
             time.sleep(max(0.1, interval))

@@ -1,46 +1,17 @@
-import io
 import json
 import os
 import subprocess
 import sys
-import warnings
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
 
+from commands import holdfast
 from holdfast import H5Logger
-from holdfast.cli import main
 from holdfast.fields import FileStorage, MovieStorage, ZarrStorage
 from movies import FLAT, decoded, moving, write_movie
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a command gave; in this process, because starting others takes most of the time."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def holdfast(*arguments: object) -> Done:
-    out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
-    with (
-        mock.patch.object(sys, "argv", ["holdfast", *map(str, arguments)]),
-        warnings.catch_warnings(),  # the command shows them in its own way
-        redirect_stdout(out),
-        redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        main()
-    texts = (stream.buffer.getvalue().decode() for stream in (out, err))
-    return Done(int(ended.value.code or 0), *texts)
-
 
 STORAGES: list[tuple[str, Any]] = [
     ("x.h5", FileStorage),

@@ -6,13 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from commands import holdfast
 from helpers import HANG
 from holdfast import ProcessingTracker
-
-
-def holdfast(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", "from holdfast.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
 
 
 def test_jobs_shows_how_far_each_is() -> None:

@@ -98,7 +98,8 @@ def test_writers_killed_at_random_moments_leave_right_answers(request: Any) -> N
         processes, _barrier = started(seed * 100)
         runs = Path("outputs/shared/runs")
         while not (runs.exists() and len(os.listdir(runs)) > chance.randrange(5, 60)):
-            assert any(process.is_alive() for process in processes)
+            if not any(process.is_alive() for process in processes):
+                break  # they were faster than these looks
             time.sleep(0.001)
         victims = chance.sample(processes, chance.randrange(1, WRITERS))
         for victim in victims:

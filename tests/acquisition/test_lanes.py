@@ -203,7 +203,7 @@ def test_with_few_files_allowed_many_threads_put_and_all_is_assembled_and_read()
         import resource, threading
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
         from holdfast import DataLogger, LogArchiveReader, assemble_log_archives
-        logger, barrier = DataLogger("out", "rig"), threading.Barrier(150, timeout=20)
+        logger, barrier = DataLogger("out", "rig"), threading.Barrier(150, timeout=50)
         logger.start()
         def work(source):
             barrier.wait()

@@ -186,6 +186,7 @@ def test_a_logger_process_that_dies_at_once_each_time_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_watchdog, "_PROGRAM", "import sys; sys.exit(7)")
+    monkeypatch.setattr(_watchdog, "_WITHIN", 600.0)  # processes may be slow to start
     logger = DataLogger("out", "rig")
     logger.start()
     wait_until(lambda: not logger.alive and logger.producer.problem is not None)

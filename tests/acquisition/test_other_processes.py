@@ -204,6 +204,7 @@ def test_processes_whose_parent_is_killed_go_on_and_assembly_tidies_after_all() 
     logger = DataLogger("out", "rig")
     try:
         assert parent.wait(HANG) == -signal.SIGKILL
+        wait_until(lambda: count(logger))
         assemble_log_archives(logger.output_directory)
         assert list(logger.output_directory.glob("recording-*"))
         before = count(logger)
@@ -282,3 +283,16 @@ def test_a_notice_that_is_damaged_says_nothing() -> None:
     again = notice.read()
     assert again is not None
     assert (again.stopped, again.problems) == (True, 1)
+
+
+@pytest.mark.parametrize("letter", ["x", "\x01", "é", "\U0001f600", "\udc80", '"', "\n"])
+def test_a_notice_holds_the_beginning_of_errors_of_any_length(letter: str) -> None:
+    Path("out").mkdir()
+    notice = Notice(Path("out"), "1")
+    notice.own()
+    notice.share()
+    notice.tell(error=OSError(5, letter * 10_000, f"/{letter}" * 10_000))
+    told = notice.read()
+    assert told is not None
+    assert isinstance(told.error, OSError)
+    assert letter * 100 in str(told.error.strerror)

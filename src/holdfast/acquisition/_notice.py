@@ -21,7 +21,9 @@ from holdfast.acquisition._stored import READING, producer_folders
 NOTICE: Final = "recording-"
 """How the names of notices begin."""
 
-_TEXT = 400
+_TEXT = 300
+"""Characters of an error's text, and of its file's name; they fit the page, escaped or not."""
+
 _TRIES = 3
 
 
@@ -145,7 +147,7 @@ def _packed(told: Told) -> bytes:
     if error is not None:
         said |= {"errno": error.errno, "text": (error.strerror or str(error))[:_TEXT]}
         said["file"] = None if error.filename is None else str(error.filename)[-_TEXT:]
-    body = json.dumps(said).encode()
+    body = json.dumps(said, ensure_ascii=False).encode(errors="surrogatepass")
     return (_check(body) + b" " + body).ljust(PAGE, b"\n")
 
 

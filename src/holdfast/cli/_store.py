@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from holdfast._plain import load_json
 from holdfast._text import duration, visible
+from holdfast._yaml import load_yaml
 from holdfast.cli._output import json_option, print_json, print_table
 from holdfast.errors import FormatError, HoldfastWarning, MissingFileError
 from holdfast.store import Explanation, Store
@@ -164,11 +164,7 @@ def load_parameters(file: Path) -> dict[str, Any]:
         content = file.read_bytes()
     except FileNotFoundError:
         raise MissingFileError(f"there is no file {file}; name one with parameters") from None
-    try:
-        is_json = file.suffix == ".json"
-        values = load_json(content, str(file)) if is_json else yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise FormatError(f"{file} cannot be read: {error}") from None
+    values = (load_json if file.suffix == ".json" else load_yaml)(content, str(file))
     if values is not None and not isinstance(values, dict):
         raise FormatError(f"{file} holds no mapping of names to values")
     return values or {}

@@ -5,7 +5,6 @@ name together with the file and line.
 """
 
 from holdfast.config._convert import convert
-from holdfast.config._scalars import check_depth
 from holdfast.config._yaml_config import YamlConfig
 
-__all__ = ["YamlConfig", "check_depth", "convert"]
+__all__ = ["YamlConfig", "convert"]

@@ -15,13 +15,13 @@ from typing import Any
 import yaml
 
 from holdfast._plain import dump_json, to_plain
+from holdfast._yaml import DUMPER
 from holdfast.errors import InvalidInputError
 
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _WIDTH = 96
 
 
-class _Careful(_Dumper):  # type: ignore[misc]  # PyYAML's dumper is chosen at run time
+class _Careful(DUMPER):  # type: ignore[misc]  # PyYAML's dumper is chosen at run time
     """Quotes text that a reader of YAML 1.2 would take for a number, and shares no nodes."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature

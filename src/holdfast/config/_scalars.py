@@ -10,10 +10,9 @@ from typing import Any
 
 import yaml
 
+from holdfast._yaml import LOADER, check_depth
 from holdfast.errors import FormatError
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MAX_DEPTH = 5000
 _MERGE = "tag:yaml.org,2002:merge"
 
 NULLS = frozenset(["", "~", "null", "Null", "NULL"])
@@ -30,7 +29,7 @@ class Plain(str):
     __slots__ = ()
 
 
-class _Texts(_Loader):  # type: ignore[misc]  # PyYAML's loader is chosen at run time
+class _Texts(LOADER):  # type: ignore[misc]  # PyYAML's loader is chosen at run time
     """Loads scalars as texts, and refuses keys that stand twice."""
 
     yaml_implicit_resolvers = {"<": [(_MERGE, re.compile("^(?:<<)$"))]}  # noqa: RUF012 - as PyYAML's
@@ -73,26 +72,6 @@ def load_texts(content: bytes, where: str) -> Any:
         raise FormatError(f"{where} is not valid YAML: {error}") from None
     finally:
         loader.dispose()
-
-
-def check_depth(content: bytes, most: int = _MAX_DEPTH) -> None:
-    """Refuse what the loader, which recurses in C, could not read without crashing.
-
-    Raises
-    ------
-    ValueError
-        If it is nested deeper than `most`.
-    yaml.YAMLError
-        If it is not YAML.
-    """
-    if sum(map(content.count, (b"[", b"{", b"- ", b"? "))) <= most:
-        return
-    depth = 0
-    for event in yaml.parse(content, Loader=_Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > most:
-            raise ValueError(f"it is nested more than {most:,} deep")
 
 
 def as_int(text: str) -> int | None:

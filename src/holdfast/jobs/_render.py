@@ -8,13 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from holdfast._yaml import load_yaml
 from holdfast.errors import FormatError
 from holdfast.jobs._pace import Pace, at_once
 from holdfast.jobs._state import JobState, ProcessingStatus
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null"])
@@ -74,13 +71,7 @@ def parse(content: bytes, where: str) -> dict[str, JobState]:
     FormatError
         If it is none.
     """
-    from holdfast.config import check_depth  # loads numpy, which a transition does without
-
-    try:
-        check_depth(content)
-        data = yaml.load(content, Loader=_Loader)  # noqa: S506 - a safe loader, the C one if any
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise FormatError(f"{where} is not valid YAML: {error}") from None
+    data = load_yaml(content, where)
     if data is None:
         return {}
     jobs = (data.get("jobs") or {}) if isinstance(data, dict) else None

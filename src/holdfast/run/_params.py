@@ -15,11 +15,9 @@ from holdfast._plain import (
     load_json,
     to_plain,
 )
+from holdfast._yaml import DUMPER, load_yaml
 from holdfast.errors import FormatError, InvalidInputError
 from holdfast.run._layout import PARAMS
-
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def dump_params(plain: dict[str, Any], ext: str) -> bytes:
@@ -40,7 +38,7 @@ def dump_params(plain: dict[str, Any], ext: str) -> bytes:
         )
     try:
         content: bytes = yaml.dump(
-            value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, encoding="utf-8"
+            value, Dumper=DUMPER, sort_keys=False, allow_unicode=True, encoding="utf-8"
         )
     except UnicodeEncodeError:
         raise InvalidInputError(
@@ -96,8 +94,8 @@ def load_params(run: Path) -> dict[str, Any]:
 
 
 def _load_yaml(content: bytes, path: Path) -> Any:
+    value = load_yaml(content, str(path))
     try:
-        value = yaml.load(content, Loader=_Loader)  # noqa: S506 - a safe loader, the C one if any
         return from_plain(value) if b"$" in content else value
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: the 32nd of May
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is not valid YAML: {error}") from None

@@ -20,7 +20,7 @@ from holdfast._atomic import replace_bytes
 from holdfast._names import inside, nearest, safe_name
 from holdfast._plain import dump_json, from_plain, load_json, to_plain
 from holdfast._sync import Durability
-from holdfast.config import check_depth
+from holdfast._yaml import DUMPER, load_yaml
 from holdfast.errors import FormatError, InvalidInputError, MissingFileError
 from holdfast.run import LogReader, check_trust, unpickle
 from holdfast.store._results import RESULT
@@ -29,8 +29,6 @@ _ARRAYS = (".npy", ".npz")
 _PICKLES = (".p", ".pkl", ".pickle")
 _WHOLE = re.compile(r"-?(0|[1-9]\d*)")
 _REAL = re.compile(r"-?\d+\.\d*([eE][+-]?\d+)?|-?\d+[eE][+-]?\d+|nan|-?inf")
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def place_of(name: str) -> str:
@@ -155,7 +153,7 @@ def _json_lines(name: str, value: Any) -> bytes:
 def _yaml(name: str, value: Any) -> bytes:
     plain = to_plain(value, f"data {name!r}")
     content: bytes = yaml.dump(
-        plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, encoding="utf-8"
+        plain, Dumper=DUMPER, sort_keys=False, allow_unicode=True, encoding="utf-8"
     )
     return content
 
@@ -232,8 +230,7 @@ def _read_json_lines(content: bytes) -> list[Any]:
 
 
 def _read_yaml(content: bytes) -> Any:
-    check_depth(content)
-    return from_plain(yaml.load(content, Loader=_Loader))  # noqa: S506 - a safe loader
+    return from_plain(load_yaml(content, "it"))
 
 
 def _read_text(content: bytes) -> str:

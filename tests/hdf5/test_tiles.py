@@ -114,6 +114,6 @@ def test_tiles_that_rows_do_not_have_are_refused(tile: tuple[int, ...]) -> None:
 
 def test_a_chunk_of_tiles_holds_many_rows_since_they_are_read_as_series() -> None:
     kind = RowType(np.dtype("f8"), (512, 512))
-    assert ChunkShape(tile=(32, 32)).of(kind, 1, final=False) == (16, 32, 32)
+    assert ChunkShape(tile=(32, 32)).of(kind, 1, final=False) == (8, 32, 32)
     assert ChunkShape(tile=(999,)).of(kind, 1, final=False) == (1, 512, 512)
     assert ChunkShape.parse(ChunkShape(3, (4, 5)).describe()) == ChunkShape(3, (4, 5))

@@ -39,6 +39,9 @@ ROW_A_CHUNK = 32 << 10
 TILED_CHUNK = 128 << 10
 """Bytes of a chunk of tiles, which are for series: the rows of one are read together."""
 
+KEPT_BYTES = 16 << 20
+"""Bytes of decoded chunks that a reader keeps: all tiles of some rows, to read these in turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compression:
@@ -209,7 +212,8 @@ class ChunkShape:
         cut = (min(n, tile) for n, tile in zip(whole[axes:], self.tile, strict=True))
         tile = (*whole[:axes], *cut)
         size = math.prod(tile) * kind.dtype.itemsize
-        return (self.rows or max(TILED_CHUNK // max(size, 1), 1), *tile)
+        several = min(TILED_CHUNK // max(size, 1), KEPT_BYTES // max(kind.nbytes, 1))
+        return (self.rows or max(several, 1), *tile)
 
     def describe(self) -> dict[str, Any]:
         """Return plain data that `parse` reads."""

@@ -13,15 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.hdf5._ahead import in_order
-from holdfast.hdf5._chunks import Compression
+from holdfast.hdf5._chunks import KEPT_BYTES, Compression
 
 Tile = tuple[tuple[int, ...], int, int, int]
 """Of a chunk: its first items beyond the row axis, byte offset in the file, stored bytes, mask."""
 
 Box = tuple[tuple[int, int], ...]
-
-KEPT_BYTES = 16 << 20
-"""Bytes of decoded chunks that are kept: rows of a chunk are often read in turn."""
 
 _Part = tuple[tuple[slice, ...], tuple[slice, ...]]
 

@@ -1,4 +1,4 @@
-"""`ModelrunnerStorage`: fields over time kept by py-modelrunner, which only this file imports."""
+"""`ModelrunnerStorage`: fields over time kept by py-modelrunner."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -14,8 +14,6 @@ from holdfast._sync import fsync_path
 from holdfast.errors import (
     FormatError,
     InvalidInputError,
-    MissingDependencyError,
-    MissingFileError,
     NotFoundError,
     StateError,
 )
@@ -23,12 +21,13 @@ from holdfast.fields._base import StorageBase, WriteMode
 from holdfast.fields._exit import closed_at_exit, no_longer_open
 from holdfast.fields._forms import Array, Layout
 from holdfast.fields._hooks import Stored
+from holdfast.fields._modelrunner_files import Held, import_modelrunner, open_file
 
 DEFAULT_FOLDER = "modelrunner"
 """Where `upload` keeps runs when no folder is named."""
 
 ENDING = ".hdf5"
-_NOT_OPENED = (".sqldb", ".lmdb")
+_NO_COMPLEX = (".yaml", ".yml")
 _TAGS = "tags"
 _DATA, _TIME, _KIND = "data", "time", "item_type"
 
@@ -54,6 +53,9 @@ class ModelrunnerStorage(StorageBase):
         Whether a field may be earlier than the one before it.
     folder : path, optional
         Where runs are kept; ``modelrunner`` in the current folder if left out.
+    trust : bool
+        Whether pickles in a file may be loaded, which can run any code. Those that hold numbers
+        only are read without; what Holdfast writes has no others.
 
     Raises
     ------
@@ -66,8 +68,6 @@ class ModelrunnerStorage(StorageBase):
     -----
     Fields are in the file when writing has ended: py-modelrunner keeps nothing for a killed
     process. Where that matters, write a `FileStorage` and `upload` it.
-
-    py-modelrunner loads pickles that it finds in a file's attributes: open only files you trust.
     """
 
     def __init__(
@@ -79,15 +79,16 @@ class ModelrunnerStorage(StorageBase):
         write_mode: WriteMode = "truncate_once",
         allow_backwards: bool = False,
         folder: str | os.PathLike[str] | None = None,
+        trust: bool = False,
     ) -> None:
         super().__init__(info=info, write_mode=write_mode, allow_backwards=allow_backwards)
-        _module()
+        import_modelrunner()
         is_path = isinstance(storage, str | os.PathLike)
         self._path = Path(os.path.abspath(storage)) if is_path else None
-        self._group = None if is_path else storage
+        self._given = None if is_path or storage is None else Held(storage, repr(storage), trust)
         self._folder = Path(os.path.abspath(DEFAULT_FOLDER if folder is None else folder))
-        self._loc = loc
-        self._open: Any = None
+        self._loc, self._trust = loc, trust
+        self._open: Held | None = None
         self._writer: Any = None
 
     # Runs
@@ -161,7 +162,7 @@ class ModelrunnerStorage(StorageBase):
                 f"{self._folder} has no run {run_id!r}; it holds {listing(known)}"
                 f"{nearest(run_id, known)}"
             )
-        return ModelrunnerStorage(path, write_mode="readonly")
+        return ModelrunnerStorage(path, write_mode="readonly", trust=self._trust)
 
     def runs(self, tag: str | None = None) -> list[str]:
         """Return the ids of runs, sorted: all, or those with a tag."""
@@ -177,59 +178,75 @@ class ModelrunnerStorage(StorageBase):
     # What the contract asks for
 
     def _where(self) -> str:
-        return repr(str(self._path or self._group or self._folder))
+        return repr(str(self._path or (self._given and self._given.group) or self._folder))
 
-    def _reading(self) -> Any:
+    def _reading(self) -> Held | None:
         """Return the open storage; None where there is none yet."""
-        if self._group is not None:
-            return self._group
+        if self._given is not None:
+            return self._given
         if self._open is None and self._path is not None and self._path.exists():
-            self._open = _opened(self._path, "read")
+            self._open = open_file(self._path, "read", trust=self._trust)
         return self._open
 
-    def _holds(self, storage: Any) -> bool:
-        if storage is None or self._loc not in storage:
-            return False
-        return _DATA in storage.open_group(self._loc)
+    def _holding(self) -> Held | None:
+        """Return the open storage where it has the trajectory."""
+        held = self._reading()
+        has = held is not None and held.has(self._loc) and held.has(self._loc, _DATA)
+        return held if has else None
 
     def _stored(self) -> Stored | None:
-        storage = self._reading()
-        if not self._holds(storage):
+        held = self._holding()
+        if held is None:
             return None
-        attributes = dict(storage.read_attrs(self._loc))
+        attributes = held.attributes(self._loc)
         if attributes.pop(_KIND, "array") != "array":
             raise FormatError(f"{self!r} holds Python objects, not arrays; read it by modelrunner")
-        values = storage.read_array([self._loc, _DATA], index=0)
+        values = held.array(self._loc, _DATA, rows=range(1))[0]
         return Stored(attributes, values.shape, values.dtype)
 
-    def _begin(self, layout: Layout, *, truncate: bool) -> None:  # noqa: ARG002 - the first field tells
-        if self._path is None and self._group is None:
+    def _begin(self, layout: Layout, *, truncate: bool) -> None:
+        if self._path is None and self._given is None:
             raise StateError("name a storage to write a trajectory; without one, use upload()")
-        held = self._holds(self._reading())
+        if self._path is not None and self._path.suffix.lower() in _NO_COMPLEX:
+            _refuse_complex(self._path, layout)
+        there = self._holding()
         mode = "full"
-        if truncate and held:
-            if self._group is not None or self._others():
+        if truncate and there is not None:
+            if self._given is not None or self._others():
                 raise StateError(
                     f"{self!r} holds a trajectory at {self._loc!r}, which modelrunner cannot "
                     "remove; choose another loc, or write_mode='append'"
                 )
             mode = "truncate"
         self._let_go()
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._open = _opened(self._path, mode)
-        storage = self._reading()
-        self._writer = _module().storage.TrajectoryWriter(
-            storage, self._loc, attrs=self._info, mode=None
-        )
+        self._writer = self._writer_in(self._opened(mode))
         closed_at_exit(self)
+
+    def _opened(self, mode: str) -> Held:
+        if self._given is not None:
+            return self._given
+        if self._path is None:
+            raise AssertionError
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._open = open_file(self._path, mode, trust=self._trust)
+        return self._open
+
+    def _writer_in(self, held: Held) -> Any:
+        """Return modelrunner's writer, which reads attributes and dtypes of what is there."""
+        if held.has(self._loc) and held.has(self._loc, _DATA):
+            held.attributes(self._loc)
+            held.check(self._loc, _DATA)
+            held.check(self._loc, _TIME)
+        made = import_modelrunner().storage.TrajectoryWriter
+        return made(held.group, self._loc, attrs=self._info, mode=None)
 
     def _append_data(self, data: Array, time: float) -> None:
         self._writer.append(np.ascontiguousarray(data), time)
 
     def _end(self) -> None:
-        if self._writer is not None:
-            self._reading().write_attrs(self._loc, self._info)
+        held = self._reading() if self._writer is not None else None
+        if held is not None:
+            held.group.write_attrs(self._loc, self._info)
             self._writer = None
         self._let_go()
         no_longer_open(self)
@@ -245,34 +262,30 @@ class ModelrunnerStorage(StorageBase):
         self._let_go()
 
     def _erase(self) -> None:
-        if self._group is not None or (self._path is not None and self._others()):
+        if self._given is not None or (self._path is not None and self._others()):
             raise StateError(
                 f"{self!r} cannot be cleared: modelrunner removes nothing; choose another loc"
             )
         writing, self._writer = self._writer is not None, None
         self._let_go()
         if self._path is not None and self._path.exists():
-            _opened(self._path, "truncate").close()
+            open_file(self._path, "truncate", trust=self._trust).close()
         if writing and self._layout is not None:
             self._begin(self._layout, truncate=False)
 
     def _others(self) -> bool:
-        storage = self._reading()
-        return storage is not None and any(
-            name != self._loc
-            for name in storage.keys()  # noqa: SIM118 - iterating gives what is held
-        )
+        held = self._reading()
+        return held is not None and any(name != self._loc for name in held.names())
 
     def _read_times(self) -> npt.NDArray[np.float64]:
-        storage = self._reading()
-        if not self._holds(storage):
-            return np.empty(0)
-        return np.asarray(storage.read_array([self._loc, _TIME]), np.float64)
+        held = self._holding()
+        return np.empty(0) if held is None else held.array(self._loc, _TIME).astype(np.float64)
 
     def _read_data(self, start: int, stop: int) -> Array:
-        storage = self._reading()
-        frames = [storage.read_array([self._loc, _DATA], index=row) for row in range(start, stop)]
-        return np.stack(frames) if frames else self._nothing()
+        held = self._holding()
+        if held is None or stop <= start:
+            return self._nothing()
+        return held.array(self._loc, _DATA, rows=range(start, stop))
 
 
 def _pairs(data: Any) -> Iterable[tuple[float | None, Any]]:
@@ -283,29 +296,8 @@ def _pairs(data: Any) -> Iterable[tuple[float | None, Any]]:
     return [(None, data)]
 
 
-def _opened(path: Path, mode: str) -> Any:
-    if path.suffix.lower() in _NOT_OPENED:
+def _refuse_complex(path: Path, layout: Layout) -> None:
+    if layout.dtype.kind == "c":
         raise InvalidInputError(
-            f"{path}: py-modelrunner takes this ending and does not open it with Zarr 3; end the "
-            "name in .hdf5, .zarr or .json"
+            f"{path}: YAML has no complex numbers; end the name in .hdf5, .zarr or .json"
         )
-    try:
-        return _module().storage.open_storage(path, mode=mode)
-    except FileNotFoundError:
-        raise MissingFileError(f"there is no modelrunner storage {path}; check the name") from None
-    except TypeError as error:
-        raise InvalidInputError(f"{path}: {error}; end the name in .hdf5, .zarr or .json") from None
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise FormatError(f"{path} is no modelrunner storage: {error}") from None
-
-
-def _module() -> Any:
-    try:
-        import modelrunner
-    except ImportError:
-        raise MissingDependencyError(
-            "ModelrunnerStorage needs py-modelrunner; install it with: pip install py-modelrunner"
-        ) from None
-    return modelrunner

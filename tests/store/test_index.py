@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,6 +165,36 @@ def test_an_unchanged_store_is_not_looked_through(
 
 
 @pytest.mark.usefixtures("settled")
+def test_an_unchanged_store_is_listed_once_for_all_processes_that_ask(
+    store: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [finish(store, dt=dt) for dt in (0.1, 0.2)]
+    index.find()
+    time.sleep(0.1)  # until the stamp of the folder can be trusted
+    index.find()
+    index.close()
+    listed: list[Path] = []
+
+    def folders(directory: Path, real: Callable[..., dict[str, int]] = _scan.folders) -> Any:
+        listed.append(directory)
+        return real(directory)
+
+    monkeypatch.setattr(_refresh, "folders", folders)
+    for _ in range(3):
+        fresh = Index(store)
+        assert fresh.find() == paths
+        assert fresh.table() is not None
+        fresh.close()
+    assert listed == []
+
+    shutil.copytree(paths[0], store / "copied in while nobody has the index open")
+    fresh = Index(store)
+    with pytest.warns(HoldfastWarning, match="copied or renamed"):
+        assert len(fresh.find()) == 3
+    fresh.close()
+    assert listed == [store]
+
+
 @pytest.mark.usefixtures("settled")
 def test_a_complete_run_with_damaged_metrics_is_not_read_by_each_question(
     store: Path, index: Index, monkeypatch: pytest.MonkeyPatch
@@ -562,7 +593,7 @@ def test_a_program_ends_quietly_with_an_index_open(store: Path, end: str) -> Non
     done = subprocess.run(program, check=True, capture_output=True, text=True)
 
     assert done.stderr == ""
-    assert not Path(f"{store}/index.sqlite-wal").exists()  # closed, not left to die
+    assert Path(f"{store}/index.sqlite-wal").stat().st_size == 0  # closed, not left to die
 
 
 def test_a_closed_index_opens_again(store: Path, index: Index) -> None:

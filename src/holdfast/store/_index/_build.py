@@ -99,3 +99,19 @@ def connect(
     )
     register(connection)
     return connection
+
+
+def close_beside_log(connection: sqlite3.Connection) -> None:
+    """Close a database, and leave the files of its log beside it, emptied.
+
+    The last one that closes would otherwise remove them: the folder then bears another time, as if
+    a run had come or gone, and the next process lists a hundred thousand folders for nothing. One
+    that can only read removes nothing, so such a one closes last.
+    """
+    with contextlib.ExitStack() as afterwards, contextlib.closing(connection):
+        (_, _, path), *_ = connection.execute("PRAGMA database_list").fetchall()
+        last = connect(Path(path) if path else ":memory:", "ro", 0)
+        afterwards.callback(last.close)
+        last.execute("PRAGMA user_version").fetchall()  # opens the log
+        connection.execute("PRAGMA busy_timeout = 0")  # whoever still reads empties it later
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -20,7 +20,14 @@ from filelock import FileLock
 from holdfast._process import ForkGuard
 from holdfast.errors import LockedError
 from holdfast.store._index import _schema
-from holdfast.store._index._build import BUSY_SECONDS, build, connect, fill, remove
+from holdfast.store._index._build import (
+    BUSY_SECONDS,
+    build,
+    close_beside_log,
+    connect,
+    fill,
+    remove,
+)
 from holdfast.store._index._place import places
 
 Result = TypeVar("Result")
@@ -220,7 +227,7 @@ class Database:
 def _close(connection: sqlite3.Connection, guard: ForkGuard) -> None:
     if guard:  # a forked child would let go of the parent's files
         with contextlib.suppress(sqlite3.Error):
-            connection.close()
+            close_beside_log(connection)
 
 
 def _check_version(connection: sqlite3.Connection) -> None:

@@ -71,7 +71,8 @@ def _take_in_folders(connection: sqlite3.Connection, directory: Path) -> None:
             for folder in gone:
                 if not is_folder(f"{directory}/{folder}"):  # it may have come back meanwhile
                     forget(connection, folder)
-    take_in(connection, directory, sorted(there.items() - known.items()))
+    new = [(folder, inode) for folder, inode in there.items() if known.get(folder) != inode]
+    take_in(connection, directory, sorted(new))
 
 
 def take_in(

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -24,6 +25,9 @@ _MOST_PARTS = 2000
 
 _AROUND = 1000
 """What a query may add to a condition: characters and arguments."""
+
+_AT_ONCE = 100
+"""How many rows are turned into columns at a time."""
 
 _BEFORE = ("run_id", "task", "state")
 _FIXED = {
@@ -140,19 +144,29 @@ def columns_of(
 ) -> dict[str, Sequence[Any]]:
     """Return the table of the chosen runs: ours, parameters, metrics, and where each run is."""
     query = f"SELECT {_SHOWN} FROM runs WHERE {chosen.text} ORDER BY timestamp, folder"  # noqa: S608
-    found = connection.execute(query, chosen.arguments).fetchall()
-    ours = dict(
-        zip(_FIXED, zip(*found, strict=True) if found else ((),) * len(_FIXED), strict=True)
-    )
+    ours = dict(zip(_FIXED, _by_position(connection.execute(query, chosen.arguments)), strict=True))
     for name in ("seed", "drawn_seed"):
-        ours[name] = tuple(map(decoded, ours[name]))
+        ours[name] = list(map(decoded, ours[name]))
     params, metrics = _unpacked(ours.pop("params")), _unpacked(ours.pop("metrics"))
     place = f"{directory}/" if directory else ""
-    ours["directory"] = tuple(place + folder for folder in ours.pop("folder"))
+    ours["directory"] = [place + folder for folder in ours.pop("folder")]
     columns: dict[str, Sequence[Any]] = {name: ours.pop(name) for name in _BEFORE}
     columns |= _by_column("params.", params, OURS | {"directory"})
     columns |= _by_column("metrics.", metrics, OURS | {"directory"} | columns.keys())
     return columns | ours
+
+
+def _by_position(cursor: sqlite3.Cursor) -> list[list[Any]]:
+    """Return the values of all rows by position.
+
+    Few rows are held at a time: a hundred thousand at once keep Python's collector of garbage busy
+    for longer than it takes to read them.
+    """
+    columns: list[list[Any]] = [[] for _ in cursor.description]
+    while rows := cursor.fetchmany(_AT_ONCE):
+        for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+            column.extend(values)
+    return columns
 
 
 def _by_column(
@@ -167,11 +181,7 @@ def _by_column(
 
 def _union(rows: list[dict[str, Any]]) -> dict[str, None]:
     """Return the names of all rows in order of appearance."""
-    names: dict[str, None] = {}
-    for row in rows:
-        if not row.keys() <= names.keys():
-            names.update(dict.fromkeys(row))
-    return names
+    return dict.fromkeys(chain.from_iterable(rows))
 
 
 def _unpacked(texts: Sequence[str]) -> list[dict[str, Any]]:

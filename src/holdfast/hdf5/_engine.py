@@ -232,8 +232,7 @@ class Engine:
     def new_block(self, stream: StreamWriter, rows: int) -> Block:
         """Return the next block of a stream; start a checkpoint if the journal has grown large."""
         self.check()
-        if self.room.ask():
-            self._thread.submit(self._make_room)
+        self._ask_for_room()
         previous = stream.blocks[-1] if stream.blocks else None
         first = previous.first + previous.count if previous else stream.start
         # So that the journal is mostly rows when it is given up, however many streams there are.
@@ -242,9 +241,21 @@ class Engine:
             stream.id, first, stream.kind.nbytes, previous=previous, rows=rows, most=share
         )
 
+    def _ask_for_room(self) -> None:
+        if self.room.ask():
+            self._thread.submit(self._make_room)
+
     def wait_for_room(self) -> None:
-        """Let a checkpoint catch up when the journal is beyond its bound."""
+        """Let a checkpoint catch up when the journal is beyond its bound.
+
+        Raises
+        ------
+        OSError, HoldfastError
+            If it is at twice its bound since checkpoints fail.
+        """
         self.guard.check(f"file {self.path}")  # a forked child has no thread to wait for
+        if self.room.failing:
+            self._ask_for_room()  # nobody comes to `new_block`, who would
         self.room.wait(self._may_wait)
 
     def _check_may_wait(self) -> None:

@@ -45,7 +45,7 @@ class AppendFile:
     journal_bytes : int
         Size of the journal at which its rows are moved into the file and its space is given back.
         It bounds the disk space and the mapped memory that rows take before; at twice this size
-        appending waits for the checkpoint.
+        appending waits for the checkpoint, and raises what it meets if it fails.
 
     Raises
     ------
@@ -201,7 +201,8 @@ class AppendFile:
         InvalidInputError
             If the row does not fit the stream, or HDF5 cannot hold it.
         OSError
-            If the disk is full; the row is then not there, and a later call may succeed.
+            If the disk is full, or the journal is at twice its bound since checkpoints fail; the
+            row is then not there, and a later call may succeed.
         """
         stream = self._streams.get(name)
         if stream is None:
@@ -250,6 +251,7 @@ class AppendFile:
             If the disk is full.
         """
         self._check()
+        self._engine.wait_for_room()
         with self._mutex:
             self._names.check_owner(name)
             self._note(attribute_event(name, key, value))

@@ -161,3 +161,54 @@ def test_a_storage_shows_itself_as_html_with_everything_escaped() -> None:
     assert "data:image/png;base64," in html
     assert "CartesianGrid" in html
     assert "MemoryStorage" in MemoryStorage()._repr_html_()
+
+
+def of_xarray() -> MemoryStorage:
+    xarray: Any = pytest.importorskip("xarray")
+    degrees = {"units": "degrees"}
+    coords = {"lat": ("lat", [-10.0, 10], degrees), "lon": ("lon", [0.0, 20, 40], degrees)}
+    values = np.arange(6.0).reshape(2, 3)
+    array = xarray.DataArray(
+        values, dims=("lat", "lon"), coords=coords, name="T", attrs={"units": "K"}
+    )
+    storage = MemoryStorage()
+    storage.append(array, 0)
+    return storage
+
+
+def test_a_data_array_lies_as_xarray_draws_it_and_tells_its_units() -> None:
+    place = of_xarray().image().axes[0]
+    np.testing.assert_array_equal(place.images[0].get_array(), np.arange(6.0).reshape(2, 3))
+    assert (place.get_xlabel(), place.get_ylabel()) == ("lon [degrees]", "lat [degrees]")
+    assert place.get_title() == "T [K]"
+    over_time = of_xarray().kymograph(axis="lon").axes[0]
+    assert (over_time.get_ylabel(), over_time.get_title()) == ("lon [degrees]", "T [K]")
+
+
+def test_many_parts_of_a_collection_are_drawn_in_rows() -> None:
+    storage = MemoryStorage()
+    storage.append(FieldCollection([moving(n) for n in range(7)]), 0)
+    for figure in (storage.image(), storage.kymograph()):
+        assert figure.get_size_inches().tolist() == [3 * 6.4, 3 * 4.8]
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        (r"$\frac$", r"\$\frac\$"),
+        ("a $b^$ c", r"a \$b^\$ c"),
+        (r"$\alpha$", r"$\alpha$"),
+        ("x" * 90, "x" * 59 + "…"),
+    ],
+)
+def test_labels_and_titles_that_are_no_formulas_are_shown_as_they_stand(
+    tmp_path: Path, label: str, shown: str
+) -> None:
+    storage = MemoryStorage()
+    storage.append(Field(FLAT, moving(0).data, label=label), 0)
+    figure = storage.image(title=label)
+    assert figure.axes[0].get_title() == shown
+    figure.savefig(tmp_path / "x.png")
+    storage.kymograph(title=label).savefig(tmp_path / "x.png")
+    assert "<img" in storage._repr_html_()
+    assert len(decoded(storage.movie(tmp_path / "x.gif", title=lambda _: label))) == 1

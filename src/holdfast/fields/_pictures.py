@@ -1,10 +1,11 @@
 """Pictures of a field: lines and images, as arrays with their axes, for movies and plots alike.
 
 A vector or tensor is shown by its magnitude, a complex number by its modulus, and of more than two
-dimensions a cut through the middle of the further ones.
+dimensions a cut through the middle of the further ones. Of a DataArray, whose dimensions go from
+rows to columns, the last is to the right and the one before it upwards, as xarray draws them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,20 @@ class Axis:
         Where its first cell begins and its last ends.
     centres : numpy.ndarray
         Centres of the cells.
+    unit : str
+        Its unit; empty where none is known.
     """
 
     name: str
     low: float
     high: float
     centres: npt.NDArray[np.float64]
+    unit: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, and its unit."""
+        return _with_unit(self.name, self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,21 @@ class Picture:
     def upright(self) -> npt.NDArray[np.float64]:
         """An image as screens want it: rows from the top down."""
         return self.values.T[::-1]
+
+
+def _with_unit(name: str, unit: str) -> str:
+    return f"{name} [{unit}]".strip() if unit else name
+
+
+def unit_of(attributes: Any) -> str:
+    """Return the unit that attributes tell, as those of xarray do."""
+    return str(getattr(attributes, "attrs", {}).get("units", ""))
+
+
+def label_of(form: Form, label: Any, *, magnitude: bool) -> str:
+    """Return what a picture of a field is called."""
+    name = str(label or "")
+    return _with_unit(f"|{name or 'field'}|" if magnitude else name, unit_of(form))
 
 
 def pictures_of(form: Form, values: Array) -> list[Picture]:
@@ -100,7 +124,7 @@ def axes_of(form: Form, shape: Sequence[int]) -> tuple[Axis, ...]:
             )
         )
     names = [str(name) for name in getattr(form, "dims", ())] or _names(len(shape))
-    found = dict(_coordinates(form))
+    found = _coordinates(form)
     return tuple(
         _axis(name, found.get(name), size) for name, size in zip(names, shape, strict=True)
     )
@@ -110,26 +134,30 @@ def _names(count: int) -> list[str]:
     return list("xyz"[:count]) if count <= 3 else [f"x{number}" for number in range(count)]
 
 
-def _coordinates(form: Form) -> Iterator[tuple[str, Array]]:
-    """Yield coordinates of a form that has some, one number for each place along its dimension."""
-    for name, coordinate in getattr(form, "coords", {}).items():
-        if coordinate.dims == (name,) and coordinate.values.dtype.kind in "iuf":
-            yield name, coordinate.values
+def _coordinates(form: Form) -> dict[str, Any]:
+    """Return coordinates of a form that has some, one number for each place along a dimension."""
+    return {
+        name: coordinate
+        for name, coordinate in getattr(form, "coords", {}).items()
+        if coordinate.dims == (name,) and coordinate.values.dtype.kind in "iuf"
+    }
 
 
-def _axis(name: str, centres: Array | None, size: int) -> Axis:
-    if centres is None or len(centres) != size:
-        return Axis(name, -0.5, size - 0.5, np.arange(size, dtype=np.float64))
-    points = centres.astype(np.float64)
+def _axis(name: str, coordinate: Any, size: int) -> Axis:
+    unit = unit_of(coordinate)
+    if coordinate is None or len(coordinate.values) != size:
+        return Axis(name, -0.5, size - 0.5, np.arange(size, dtype=np.float64), unit)
+    points = coordinate.values.astype(np.float64)
     half = (points[-1] - points[0]) / (2 * (size - 1)) if size > 1 else 0.5
-    return Axis(name, float(points[0] - half), float(points[-1] + half), points)
+    return Axis(name, float(points[0] - half), float(points[-1] + half), points, unit)
 
 
 def _picture(form: Form, values: Array, label: Any) -> Picture:
     shown, magnitude = scalars_of(form, values)
     axes = axes_of(form, values.shape)
-    name = str(label or "")
-    name = f"|{name or 'field'}|" if magnitude else name
+    if hasattr(form, "dims"):
+        axes, shown = axes[::-1], shown.T
+    name = label_of(form, label, magnitude=magnitude)
     cuts = [f"{axis.name} = {axis.centres[len(axis.centres) // 2]:.4g}" for axis in axes[2:]]
     for axis in axes[2:]:
         shown = np.take(shown, len(axis.centres) // 2, axis=2)

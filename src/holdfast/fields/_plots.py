@@ -11,16 +11,26 @@ import numpy.typing as npt
 from holdfast._text import short, table_html
 from holdfast.errors import HoldfastError, InvalidInputError, StateError
 from holdfast.fields._forms import Array, Form
-from holdfast.fields._pictures import Axis, Picture, axes_of, pictures_of, scalars_of
+from holdfast.fields._pictures import (
+    Axis,
+    Picture,
+    axes_of,
+    label_of,
+    pictures_of,
+    scalars_of,
+)
 from holdfast.fields._render import (
+    COLUMNS,
     HEIGHT,
     WIDTH,
     Look,
     Renderer,
     colormap,
     draw_picture,
+    drawable,
     import_matplotlib,
     limits_of,
+    set_label,
     title_at,
     update_picture,
 )
@@ -72,7 +82,8 @@ def image(
         limit.see(picture.values)
         update_picture(artist, picture, limit.pair)
     if ax is None:
-        figure.suptitle(title_at(title, float(storage.times[row])), fontsize="medium")
+        text = drawable(title_at(title, float(storage.times[row])))
+        figure.suptitle(text, fontsize="medium")
     return figure
 
 
@@ -106,11 +117,11 @@ def kymograph(
             vmin=low,
             vmax=high,
         )
-        place.set(xlabel="time", ylabel=picture.axes[0].name)
-        place.set_title(picture.label, fontsize="small")
+        place.set(xlabel="time", ylabel=drawable(picture.axes[0].title))
+        set_label(place, picture.label)
         figure.colorbar(mesh, ax=place)
     if title and ax is None:
-        figure.suptitle(str(title), fontsize="medium")
+        figure.suptitle(drawable(str(title)), fontsize="medium")
     return figure
 
 
@@ -129,10 +140,13 @@ def _places(ax: Any, count: int) -> tuple[Any, list[Any]]:
     import_matplotlib("a plot")
     from matplotlib import pyplot as plt
 
-    figure, grid = plt.subplots(
-        1, count, figsize=(WIDTH * count, HEIGHT), layout="constrained", squeeze=False
-    )
-    return figure, list(grid[0])
+    columns = min(count, COLUMNS)
+    rows = -(-count // columns)
+    size = (WIDTH * columns, HEIGHT * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for axes in grid.flat[count:]:
+        figure.delaxes(axes)
+    return figure, list(grid.flat[:count])
 
 
 def _kymographs(storage: "Hooks", axis: int | str, reduce: str) -> list[Picture]:
@@ -154,7 +168,7 @@ def _kymographs(storage: "Hooks", axis: int | str, reduce: str) -> list[Picture]
             lines[number].append(_reduced(shown, chosen[number], reduce))
     return [
         Picture(
-            f"|{label or 'field'}|" if magnitude[number] else label,
+            label_of(each, label, magnitude=magnitude[number]),
             np.stack(lines[number]),
             (axes_of(each, size)[chosen[number]],),
         )

@@ -29,6 +29,9 @@ WIDTH, HEIGHT = 6.4, 4.8
 BAR = 0.04
 """Width of a colour bar, of the longer side of its image."""
 
+LABEL = 60
+"""Characters of a label that are shown above a picture."""
+
 BARE_PIXELS = 256
 """A bare frame has cells as large as needed to make its longer side about this long."""
 
@@ -144,6 +147,18 @@ def title_at(title: Title, time: float) -> str:
     return f"t = {time:.6g}" if title else ""
 
 
+def drawable(text: str) -> str:
+    """Return a text as matplotlib can draw it: what is no formula of its kind, as it stands."""
+    from matplotlib.mathtext import MathTextParser
+
+    if "$" in text:
+        try:
+            MathTextParser("path").parse(text)
+        except ValueError:
+            return text.replace("$", r"\$")
+    return text
+
+
 class Renderer:
     """Draws the fields of one form, one frame for each.
 
@@ -221,7 +236,7 @@ class _Drawing:
         self._canvas: Any = FigureCanvasAgg(self._figure)
         self._scales: list[tuple[float, float]] = []
         grid = self._figure.subplots(rows, columns, squeeze=False)
-        self._title = self._figure.suptitle(title_at(look.title, 0.0) or "", fontsize="medium")
+        self._title = self._figure.suptitle("", fontsize="medium")
         places = [axes for row in grid for axes in row]
         self._artists = [
             draw_picture(axes, picture, cmap)
@@ -233,7 +248,7 @@ class _Drawing:
     def draw(self, pictures: Sequence[Picture], limits: Sequence[Limits], title: str) -> Pixels:
         for artist, picture, limit in zip(self._artists, pictures, limits, strict=True):
             update_picture(artist, picture, limit.pair)
-        self._title.set_text(title)
+        self._title.set_text(drawable(title))
         # Things stay where they are while the scales do; longer numbers need more room.
         scales = [limit.pair for limit in limits]
         self._figure.set_layout_engine("none" if scales == self._scales else "constrained")
@@ -245,8 +260,8 @@ class _Drawing:
 
 def draw_picture(axes: Any, picture: Picture, cmap: Any) -> Any:
     """Draw a picture into axes of matplotlib, and return the line or image."""
-    axes.set_xlabel(picture.axes[0].name)
-    axes.set_title(picture.label, fontsize="small")
+    axes.set_xlabel(drawable(picture.axes[0].title))
+    set_label(axes, picture.label)
     first = picture.axes[0]
     values = picture.values
     if values.ndim == 1:
@@ -254,7 +269,7 @@ def draw_picture(axes: Any, picture: Picture, cmap: Any) -> Any:
         axes.set_xlim(first.low, first.high)
         return line
     second = picture.axes[1]
-    axes.set_ylabel(second.name)
+    axes.set_ylabel(drawable(second.title))
     shape = abs((second.high - second.low) / (first.high - first.low))
     equal = 0.2 <= shape <= 5  # one scale for both; what is longer and thinner would be a line
     image = axes.imshow(
@@ -271,6 +286,12 @@ def draw_picture(axes: Any, picture: Picture, cmap: Any) -> Any:
     width = BAR * (max(1.0, shape) if equal else 1.0)
     axes.figure.colorbar(image, cax=axes.inset_axes((1 + width, 0, width, 1)))
     return image
+
+
+def set_label(axes: Any, label: str) -> None:
+    """Write above a picture what it shows."""
+    short = label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"
+    axes.set_title(drawable(short), fontsize="small")
 
 
 def _shown(picture: Picture) -> Array:

@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ from bench_streams import (  # type: ignore[import-not-found]
 from field_work import mean, spectrum  # type: ignore[import-not-found]
 
 import holdfast
-from holdfast.fields import MemoryStorage, _pool
+from holdfast.fields import MemoryStorage, _loky
+from holdfast.fields._parallel import Task
 
 try:
     import pde as _pde
@@ -181,21 +183,26 @@ def work(folder: Path, cells: int, count: int) -> None:
 
 def shared(storage: Any, func: Callable[[Any], float]) -> None:
     """Time all ways to share work; "again" is with workers of the call before."""
-    print(f"  {'':<34}{'wall s':>10}{'ratio':>9}{'CPU here':>10}")
+    print(f"  {'':<34}{'wall s':>10}{'ratio':>9}{'CPU here':>10}{'load':>7}")
+    ways: list[tuple[Any, str]] = [(False, ""), ("threads", ""), ("auto", "")]
+    if find_spec("loky"):
+        ways += [("processes", ""), ("processes", ", again"), ("auto", ", again")]
     alone = 0.0
-    _pool.end_all()
-    for parallel, again in (
-        *((False, ""), ("threads", ""), ("auto", "")),
-        *(("processes", ""), ("processes", ", again"), ("auto", ", again")),
-    ):
-        if parallel == "processes" and not again:
-            _pool.end_all()
+    for parallel, again in ways:
+        if not again:
+            without_workers(storage)
         start, used = time.perf_counter(), time.process_time()
         storage.apply(func, parallel=parallel)
         seconds, used = time.perf_counter() - start, time.process_time() - used
         alone = alone or seconds
         title = f"parallel={parallel}{again}"
-        print(f"  {title:<34}{seconds:10.3f}{alone / seconds:8.2f}x{used:10.3f}")
+        load = os.getloadavg()[0]
+        print(f"  {title:<34}{seconds:10.3f}{alone / seconds:8.2f}x{used:10.3f}{load:7.1f}")
+
+
+def without_workers(storage: Any) -> None:
+    if _loky.is_warm():
+        _loky.Workers(Task(storage.form, len, 1, {}, [], None), 1).end()
 
 
 def main() -> None:

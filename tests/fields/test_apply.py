@@ -29,16 +29,6 @@ def many() -> StorageBase:
     return MemoryStorage.from_fields([np.array([n]) for n in range(400)])
 
 
-def in_order_here_and_elsewhere(done: list[tuple[int, int]]) -> bool:
-    return [number for _, number in done] == list(range(400)) and len({p for p, _ in done}) > 1
-
-
-def test_processes_share_the_work_and_keep_the_order(many: StorageBase) -> None:
-    done = many.apply(process_of, parallel=2, slow_in=os.getpid())
-    assert done[0][0] == os.getpid()
-    assert in_order_here_and_elsewhere(done)
-
-
 def test_processes_make_a_storage_in_a_file_of_fields(storage: StorageBase, tmp_path: Path) -> None:
     found = storage.apply(scaled, tmp_path / "a.h5", parallel=2, factor=3)
     assert isinstance(found, FileStorage)

@@ -133,7 +133,9 @@ class StorageBase(Looking, Writing):
             place is `progress`.
         parallel : {"auto", True, False, "processes", "threads"} or int
             Whether several workers share the work, and of which kind; a number is how many.
-            ``"auto"`` tries the first fields and uses processes where that pays.
+            ``"auto"`` tries the first fields and uses processes where that pays. Those need loky
+            (``holdfast[fields]``); without it, ``"auto"`` works here, and True and numbers mean
+            threads, as for a function that cannot be pickled.
         progress : bool, optional
             Whether to show it.
         **kwargs
@@ -147,7 +149,12 @@ class StorageBase(Looking, Writing):
         Raises
         ------
         InvalidInputError
-            If `out` is given and `func` returns something else than fields.
+            If `out` is given and `func` returns something else than fields, if `parallel` is none
+            of these, or if processes are asked for and the function cannot be sent to them.
+        MissingDependencyError
+            If processes are asked for without loky.
+        StateError
+            If a process is killed, or there can be none.
         """
         from holdfast.fields._apply import apply
 

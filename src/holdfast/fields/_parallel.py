@@ -1,26 +1,25 @@
-"""How `apply` shares its work: this process alone, its threads, or worker processes beside it."""
+"""How `apply` shares its work: this process alone, its threads, or worker processes."""
 
+import math
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from multiprocessing.connection import wait
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from holdfast._workers import usable_cores
-from holdfast.errors import HoldfastWarning, InvalidInputError, StateError
-from holdfast.fields import _pool, _worker
+from holdfast.errors import HoldfastWarning, InvalidInputError, MissingDependencyError, StateError
+from holdfast.fields import _loky
 from holdfast.fields._forms import Array, Form
-from holdfast.fields._travel import Packed, packed, travelling
 
 if TYPE_CHECKING:
     from holdfast.fields._hooks import Hooks
 
-COLD, WARM = 2.0, 0.1
+COLD, WARM = 1.5, 0.1
 """Seconds of work left from which on ``"auto"`` asks workers that have to start, or have."""
 
 BYTES_PER_SECOND = 300e6
@@ -29,38 +28,29 @@ BYTES_PER_SECOND = 300e6
 BATCH_SECONDS, BATCH_BYTES = 0.05, 8 << 20
 """About how long a worker is at a batch, and how large one is at most."""
 
-AHEAD = 2
-"""Batches that a worker has been given; fields that each thread has."""
+AHEAD = 4
+"""Batches on their way for each worker process; fields for each thread."""
+
+KINDS = ("auto", "processes", "threads")
+
+UNABLE = (MissingDependencyError, InvalidInputError, StateError)
 
 Results = Generator[tuple[float, Any], None, None]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is done with each field, and where the fields are.
+    """What is done with each field, and where the fields are; a process may get only values.
 
-    Attributes
-    ----------
-    form : Form
-        What makes fields of values.
-    func : callable
-        What is done.
-    positions : int
-        How many of field and time it takes.
-    kwargs : mapping
-        What else it takes.
-    times : list of float
-        Times of the fields.
-    storage : StorageBase or None
-        Where they are read; None in a process that gets their values.
+    The function takes as many of field and time as `positions` says, and `kwargs`.
     """
 
     form: Form
     func: Callable[..., Any]
     positions: int
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    times: list[float] = field(default_factory=list)
-    storage: "Hooks | None" = None
+    kwargs: Mapping[str, Any]
+    times: list[float]
+    storage: "Hooks | None"
 
     def __call__(self, row: int, values: Array) -> Any:
         """Do it with one field."""
@@ -75,9 +65,8 @@ class Task:
         """Read values."""
         return iter(()) if self.storage is None else self.storage.frames(rows)
 
-    def batch(self, batch: tuple[range, list[Array] | None]) -> Iterator[Any]:
+    def batch(self, rows: range, given: list[Array] | None) -> Iterator[Any]:
         """Do it with some, whose values are given or read here."""
-        rows, given = batch
         if given is None and (self.storage is None or len(self.storage) < rows.stop):
             raise StateError(f"{self.storage!r} has lost fields while apply() went through them")
         for row, values in zip(rows, self.frames(rows) if given is None else given, strict=True):
@@ -91,46 +80,40 @@ def results(task: Task, parallel: Any) -> Results:
     ------
     InvalidInputError
         If it says nothing that can be done.
-    StateError
-        If a program that is run again by a worker does not guard its main part.
+    MissingDependencyError, StateError
+        If it asks for processes, and there can be none.
     """
-    if _worker.state["loading"]:
-        raise StateError(
-            "a worker process runs this program again to import the function; have the program "
-            'run its work under `if __name__ == "__main__":`'
-        )
-    if parallel == "auto":
-        return _measured(task)
-    workers = usable_cores()
-    if parallel is None or parallel is False:
-        workers = 1
-    elif isinstance(parallel, int | np.integer) and parallel > 0:
-        workers = workers if parallel is True else int(parallel)
-    elif parallel not in ("processes", "threads"):
-        raise InvalidInputError(
-            f"parallel is 'auto', True, False, 'processes', 'threads' or a number of workers, not "
-            f"{parallel!r}"
-        )
-    if workers == 1 or _worker.state["is_worker"]:
+    workers = min(_number(parallel), len(task.times))
+    if workers == 1 or _loky.is_worker():
         return _serially(task)
+    if parallel == "auto":
+        return _measured(task, workers)
     if parallel == "threads":
         return _with_threads(task, workers)
-    sent = travelling(task)
-    if isinstance(sent, Packed):
-        return _Shared(task, sent, workers - 1).results()
-    if parallel == "processes":
-        raise InvalidInputError(
-            f"the function cannot be sent to other processes ({sent}); define it at the top of a "
-            "module, install cloudpickle, or use parallel='threads'"
+    try:
+        return _with_processes(task, _loky.Workers(task, workers))
+    except UNABLE as error:
+        if parallel == "processes":
+            raise
+        warnings.warn(
+            f"threads share the work, which do not help a function in plain Python: {error}",
+            HoldfastWarning,
+            stacklevel=4,
         )
-    warnings.warn(
-        f"the function cannot be sent to other processes ({sent}), so threads share the work; they "
-        "do not help a function in plain Python. Define it at the top of a module, install "
-        "cloudpickle, or say parallel='threads'",
-        HoldfastWarning,
-        stacklevel=4,
-    )
     return _with_threads(task, workers)
+
+
+def _number(parallel: Any) -> int:
+    if parallel is None or parallel is False:
+        return 1
+    if parallel is True or (isinstance(parallel, str) and parallel in KINDS):
+        return usable_cores()
+    if isinstance(parallel, int | np.integer) and parallel > 0:
+        return int(parallel)
+    raise InvalidInputError(
+        "parallel is 'auto', True, False, 'processes', 'threads' or a number of workers, not "
+        f"{parallel!r}"
+    )
 
 
 def _serially(task: Task) -> Results:
@@ -139,39 +122,37 @@ def _serially(task: Task) -> Results:
         yield task.times[row], task(row, values)
 
 
-def _measured(task: Task) -> Results:
-    """Work alone until it shows that processes pay, if the function can be sent to them.
+def _measured(task: Task, workers: int) -> Results:
+    """Work alone until it shows that processes pay, if there can be any.
 
     Not where it returns nothing: then it is called for what else it does, which would stay there.
     """
     total = len(task.times)
-    rows = range(total)
-    can_be = _is_elsewhere(task.func) and usable_cores() > 1
-    spent, worth = 0.0, WARM if can_be and _pool.idle() else COLD
-    for row, values in zip(rows, task.frames(rows), strict=False):
+    each, can_be = math.inf, True
+    for row, values in zip(range(total), task.frames(range(total)), strict=False):
         begun = time.perf_counter()
         result = task(row, values)
-        spent += time.perf_counter() - begun
+        each = min(each, time.perf_counter() - begun)  # a first call may import or compile
         yield task.times[row], result
-        each, left = spent / (row + 1), total - row - 1
-        if not can_be or result is None or each * left < worth:
+        left = each * (total - row - 1)
+        if not (can_be and row and left > (WARM if _loky.is_warm() else COLD)) or result is None:
             continue
-        sent = packed(task) if each > 2 * _moved(values, result) / BYTES_PER_SECOND else None
-        can_be = sent is not None
-        if sent is not None:
-            yield from _Shared(task, sent, usable_cores() - 1).results(row + 1, each)
+        found = _worthwhile(task, workers, each, values, result)
+        can_be = found is not None
+        if found is not None:
+            yield from _with_processes(task, found, row + 1, each)
             return
 
 
-def _is_elsewhere(func: Any) -> bool:
-    """Whether a function is of a module that workers can import without running the program."""
-    return not _worker.state["is_worker"] and getattr(func, "__module__", "__main__") != "__main__"
-
-
-def _moved(values: Array, result: Any) -> int:
-    """Return about how many bytes travel for a field."""
-    found = getattr(getattr(result, "data", result), "nbytes", 0)
-    return values.nbytes + (found if isinstance(found, int) else 0)
+def _worthwhile(
+    task: Task, count: int, each: float, values: Array, result: Any
+) -> "_loky.Workers | None":
+    """Return workers, if a field is longer at work than on its way, and all of it can go."""
+    try:
+        moved = values.nbytes + len(_loky.sendable(result))
+        return _loky.Workers(task, count) if each > 2 * moved / BYTES_PER_SECOND else None
+    except UNABLE:
+        return None
 
 
 def _with_threads(task: Task, workers: int) -> Results:
@@ -195,88 +176,41 @@ def _next(task: Task, waiting: deque[tuple[int, Future[Any]]]) -> tuple[float, A
     return task.times[row], result.result()
 
 
-class _Shared:
-    """Work that is shared by this process and others.
+def _with_processes(
+    task: Task, workers: "_loky.Workers", first: int = 0, each: float = 0.0
+) -> Results:
+    """Let processes do it; a few batches for each are on their way at a time."""
+    waiting: deque[tuple[range, Future[tuple[list[Any], float]]]] = deque()
+    todo = range(first, len(task.times))
+    try:
+        while todo or waiting:
+            while todo and len(waiting) < AHEAD * workers.count:
+                rows = todo[: _batch_size(task, workers, len(todo), each)]
+                given = None if workers.reads else list(task.frames(rows))
+                waiting.append((rows, workers.submit(rows, given)))
+                todo = todo[len(rows) :]
+            done, seconds = waiting[0][1].result()
+            rows, _ = waiting.popleft()
+            each = seconds / len(rows)
+            yield from zip(task.times[rows.start : rows.stop], done, strict=True)
+    except BrokenExecutor as error:
+        why = " ".join(str(error).split())
+        raise StateError(
+            f"worker processes ended before field {todo.start} was done: {why} If memory was "
+            "short, take less workers, or parallel=False"
+        ) from error
+    finally:
+        if waiting:  # what they do is of no use any more, and may take long
+            workers.end()
 
-    They have to start and to import first: this one begins alone. Later it gives them batches
-    before it does a field itself, so that they are never without.
+
+def _batch_size(task: Task, workers: "_loky.Workers", left: int, each: float) -> int:
+    """Return how many fields to send: for about a time, of not too many bytes, some for all.
+
+    The task goes with each batch: a large one makes longer batches.
     """
-
-    def __init__(self, task: Task, sent: Packed, others: int) -> None:
-        self._task, self._sent = task, sent
-        self._others = others
-        self._done: dict[int, Any] = {}
-        self._todo = range(0)
-
-    def results(self, first: int = 0, each: float = 0.0) -> Results:
-        """Yield times and results, of the fields from a number on."""
-        times = self._task.times
-        self._todo, self._each = range(first, len(times)), each
-        workers: list[_pool.Worker] = []
-        following = first
-        try:
-            workers = _pool.borrowed(min(self._others, max(len(self._todo) - 1, 0)))
-            for worker in workers:
-                self._prepare(worker)
-            while following < len(times):
-                self._exchange(workers, following)
-                while following in self._done:
-                    yield times[following], self._done.pop(following)
-                    following += 1
-        except KeyboardInterrupt:  # perhaps in the middle of a message: none is of use any more
-            for worker in workers:
-                worker.end()
-            workers = []
-            raise
-        finally:
-            _pool.given_back(workers)
-
-    def _exchange(self, workers: "list[_pool.Worker]", following: int) -> None:
-        """Take what workers have done, give them more, and do a field here."""
-        busy = {worker.connection: worker for worker in workers}
-        for worker in workers:
-            while worker.ready and len(worker.waiting) < AHEAD and self._todo:
-                self._give(worker, len(workers))
-        # Not too far ahead of a batch that is still to come: its results are all kept.
-        is_ahead = len(self._done) > 4 * self._batch_size(len(workers)) * (len(workers) + 1)
-        alone = bool(self._todo) and not (is_ahead and following not in self._todo)
-        for connection in wait(list(busy), 0 if alone else None):
-            self._take(busy[connection], workers)  # type: ignore[index]
-        if alone:
-            self._do_one()
-
-    def _prepare(self, worker: "_pool.Worker") -> None:
-        worker.prepare(self._sent.content, needs_main=self._sent.needs_main)
-
-    def _take(self, worker: "_pool.Worker", workers: "list[_pool.Worker]") -> None:
-        try:
-            answer = worker.answer()
-        except StateError:
-            if not worker.died_idle:
-                raise
-            worker.end()
-            workers.remove(worker)
-            workers.append(_pool.Worker())
-            self._prepare(workers[-1])
-            return
-        if answer is not None:
-            self._done.update(zip(*answer, strict=True))
-
-    def _do_one(self) -> None:
-        row, self._todo = self._todo[0], self._todo[1:]
-        (values,) = self._task.frames(range(row, row + 1))
-        begun = time.perf_counter()
-        self._done[row] = self._task(row, values)
-        spent = time.perf_counter() - begun
-        self._each = (self._each + spent) / 2 if self._each else spent
-
-    def _give(self, worker: "_pool.Worker", count: int) -> None:
-        size = self._batch_size(count)
-        rows, self._todo = self._todo[:size], self._todo[size:]
-        given = None if self._sent.reads else list(self._task.frames(rows))
-        worker.give(rows, (rows, given))
-
-    def _batch_size(self, count: int) -> int:
-        by_time = int(BATCH_SECONDS / self._each) if self._each else 1
-        by_bytes = BATCH_BYTES // max(self._sent.bytes_each, 1)
-        return max(min(by_time, by_bytes, len(self._todo) // (4 * (count + 1))), 1)
+    seconds = max(BATCH_SECONDS, 10 * workers.size / BYTES_PER_SECOND)
+    layout = task.storage.layout if task.storage is not None else None
+    bytes_each = 0 if layout is None else math.prod(layout.shape) * layout.dtype.itemsize
+    by_time = int(seconds / each) if each else 1
+    return max(min(by_time, BATCH_BYTES // max(bytes_each, 1), left // (2 * workers.count)), 1)

@@ -1,4 +1,5 @@
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,25 @@ def test_a_file_of_data_and_times_alone_gives_arrays(tmp_path: Path) -> None:
     assert found.times.tolist() == [0, 1, 2, 3]
 
 
+def test_a_data_array_of_a_storage_that_grows_stays_as_long_as_it_was(tmp_path: Path) -> None:
+    with FileStorage(tmp_path / "a.h5") as storage:
+        storage.append(Field(GRID, np.zeros(GRID.shape), label="u"), 0)
+        before = storage.to_xarray()
+        storage.append(Field(GRID, np.ones(GRID.shape)), 1)
+        assert before.values.shape == before.shape == (1, *GRID.shape)
+        assert before[-1].values.sum() == 0
+        assert storage.to_xarray().isel(time=slice(None, None, -1)).values[0].sum() == 8
+    assert before.name == "u"
+
+
+def test_a_data_array_of_a_storage_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    with FileStorage(tmp_path / "a.h5") as storage:
+        storage.append(Field(GRID, np.arange(8.0).reshape(4, 2)), 0)
+    whole = FileStorage(tmp_path / "a.h5").to_xarray()
+    sent = pickle.loads(pickle.dumps(whole))
+    assert sent.identical(whole)
+
+
 def test_a_description_of_fields_that_is_not_understood_says_so(tmp_path: Path) -> None:
     for wrong in ({"class": '"NoSuchField"'}, "text", {"class": '"ScalarField"', "grid": "{}"}):
         with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -230,6 +250,9 @@ def test_fields_compare_copy_and_turn_into_arrays() -> None:
     assert len(both) == 2
     assert both["u"] == field
     assert both.copy()[1] == other
+    assert both == both.copy()
+    assert both != FieldCollection([field, field])
+    assert both != FieldCollection([field, other], label="both")
     assert "UnitGrid" in repr(Grid.unit(2))
 
 

@@ -48,6 +48,20 @@ def test_logarithmic_interrupts_grow_apart() -> None:
     assert times(LogarithmicInterrupts(1, 2), 5) == [0, 1, 3, 7, 15]
 
 
+def test_logarithmic_interrupts_leave_out_what_a_long_step_has_passed_as_py_pde_does() -> None:
+    interrupts = LogarithmicInterrupts(0.5, 2)
+    asked = (interrupts.initialize(0.2), *map(interrupts.next, (0.2, 0.9, 5, 5.7)))
+    assert asked == pytest.approx((0.2, 0.7, 1.7, 5.7, 9.7))
+    shrinking = LogarithmicInterrupts(1, 0.5)
+    shrinking.initialize(0)
+    assert all(shrinking.next(number) > number for number in range(2000))
+
+
+def test_an_infinite_distance_asks_for_the_first_time_alone() -> None:
+    assert times(parse_interrupts(math.inf), 2, start=2) == [2, math.inf]
+    assert times(parse_interrupts(np.float64("inf")), 2) == [0, math.inf]
+
+
 def test_geometric_interrupts_stay_on_their_sequence() -> None:
     assert times(GeometricInterrupts(0.5, 2), 4) == [0.5, 1, 2, 4]
     later = GeometricInterrupts(0.5, 2)
@@ -112,7 +126,7 @@ def test_what_is_written_says_which_interrupts_are_meant(data: Any, kind: type) 
         "nan",
         -1,
         math.nan,
-        math.inf,
+        -math.inf,
         True,
         np.float64(0),
         [3, 1, 2],

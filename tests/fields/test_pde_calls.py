@@ -12,7 +12,7 @@ from helpers import output
 library = pytest.importorskip("pde")
 
 from holdfast.errors import InvalidInputError  # noqa: E402 - as above
-from holdfast.fields import FileStorage  # noqa: E402
+from holdfast.fields import FileStorage, track  # noqa: E402
 from holdfast.interop import pde  # noqa: E402
 
 GRID = pde.UnitGrid([4])
@@ -20,6 +20,7 @@ FIELDS = [pde.ScalarField(GRID, number, label="u") for number in range(4)]
 
 
 def test_fields_and_times_may_come_from_iterators() -> None:
+    given: Any
     for given in (
         (iter(FIELDS),),
         (iter(FIELDS), range(4)),
@@ -29,6 +30,79 @@ def test_fields_and_times_may_come_from_iterators() -> None:
         storage = pde.MemoryStorage.from_fields(*given)
         assert storage.times.tolist() == [0, 1, 2, 3]
         assert storage[3] == FIELDS[3]
+
+
+def test_fields_and_times_are_told_apart_by_name_or_by_what_they_are() -> None:
+    times = [0, 2, 4, 6]
+    calls: list[tuple[Any, Any]] = [
+        ((FIELDS,), {"times": times}),
+        ((times,), {"fields": FIELDS}),
+        ((FIELDS, times), {}),
+        ((times, FIELDS), {}),
+        ((), {"fields": FIELDS, "times": np.array(times)}),
+        ((None, FIELDS), {"times": times}),
+    ]
+    for given, named in calls:
+        storage = pde.MemoryStorage.from_fields(*given, **named)
+        assert storage.times.tolist() == times, (given, named)
+        assert storage[3] == FIELDS[3]
+    third = pde.MemoryStorage.from_fields(times, FIELDS, {"by": "position"}, "append")
+    assert (third.info["by"], third.write_mode) == ("position", "append")
+    wrong: list[tuple[Any, Any]] = [
+        ((FIELDS, times), {"times": times}),
+        ((FIELDS[0], 0), {}),
+        ((times,), {}),
+    ]
+    for given, named in wrong:
+        with pytest.raises(InvalidInputError):
+            pde.MemoryStorage.from_fields(*given, **named)
+
+
+def test_given_fields_are_kept_in_a_dtype_that_all_of_them_fit_in() -> None:
+    whole = pde.ScalarField(GRID, 1, dtype=int)
+    for other in (pde.ScalarField(GRID, 1.5), pde.ScalarField(GRID, 1j, dtype=complex)):
+        storage = pde.MemoryStorage.from_fields([0, 1], [whole, other])
+        assert storage.dtype == other.dtype
+        assert storage[1] == other
+        storage = pde.MemoryStorage([0, 1], [whole.data, other.data])
+        assert storage.data[1].tolist() == other.data.tolist()
+
+
+def test_values_come_back_as_the_fields_that_the_information_describes() -> None:
+    storage = pde.MemoryStorage.from_fields([0, 1, 2, 3], FIELDS)
+    again = pde.MemoryStorage(storage.times, storage.data, info=storage.info)
+    assert again[2] == FIELDS[2]
+    assert again[2].label == "u"
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int64, np.float32, np.complex64])
+def test_collections_keep_their_dtype(tmp_path: Path, dtype: Any) -> None:
+    both = pde.FieldCollection([pde.ScalarField(GRID), pde.VectorField(GRID)], dtype=dtype)
+    both.data[:] = [[1, 0, 1, 1], [0, 0, 1, 0]]
+    with FileStorage(tmp_path / "a.h5") as storage:
+        storage.append(both, 0)
+    one = pde.MemoryStorage.from_fields([both.fields[0]])
+    for kept in (FileStorage(tmp_path / "a.h5"), pde.MemoryStorage.from_fields([both])):
+        assert kept[0].dtype == dtype
+        assert kept[0] == both
+    assert pde.MemoryStorage.from_collection([one, one])[0].dtype == dtype
+
+
+def test_a_part_that_is_not_there_is_said_so() -> None:
+    both = pde.FieldCollection([FIELDS[0], FIELDS[1]], labels=["u", "v"])
+    collections = pde.MemoryStorage.from_fields([both])
+    for missing in ((0, 7), (0, "u", 0)):
+        with pytest.raises(InvalidInputError, match="no part"):
+            collections.extract_field(*missing)
+    with pytest.raises(InvalidInputError, match="no part 0"):
+        pde.MemoryStorage.from_fields(FIELDS).extract_field(0, 0)
+
+
+def test_a_loop_takes_a_collection_of_trackers() -> None:
+    storages = [pde.MemoryStorage(), pde.MemoryStorage()]
+    trackers = library.TrackerCollection([storage.tracker(2) for storage in storages])
+    assert len(list(track(enumerate(FIELDS), trackers))) == 4
+    assert [storage.times.tolist() for storage in storages] == [[0, 2], [0, 2]]
 
 
 def test_storages_of_py_pde_are_joined_to_collections() -> None:

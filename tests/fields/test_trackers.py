@@ -214,6 +214,7 @@ def test_a_storage_as_for_py_pde_needs_one_hook() -> None:
     assert [time for time, _ in storage.items()] == pytest.approx([0, 1, 2, 3])
     assert storage[-1].tolist() == [30] * 4
     assert len(storage[1:3]) == 2
+    assert storage.extract_time_range(0.5, 2).times == pytest.approx([1, 2])
     with pytest.raises(StateError, match="_erase"):
         storage.clear()
 

@@ -9,7 +9,7 @@ import numpy as np
 from holdfast.errors import InvalidInputError
 from holdfast.fields._forms import FORM_KEYS, Layout
 from holdfast.fields._progress import shown
-from holdfast.fields._view import StorageView
+from holdfast.fields._view import NoPartError, StorageView
 
 if TYPE_CHECKING:
     from holdfast.fields._base import StorageBase
@@ -45,7 +45,10 @@ def _is_new_label(storage: "StorageBase", text: Any) -> bool:
 
 def _part_of_field(field: Any, indices: Sequence[Any], label: str | None) -> Any:
     for index in indices:
-        field = field[index]
+        try:
+            field = field[index]
+        except (LookupError, TypeError, ValueError) as error:
+            raise NoPartError(f"{field!r} has no part {index!r} ({error})") from None
     return _labelled(field, label)
 
 
@@ -112,7 +115,7 @@ def extract_time_range(
     info = _own_info(storage)
     if storage.shape is None:
         return _memory()(info=info)
-    times = storage.times
+    times = np.asarray(storage.times, np.float64)  # a storage of a user's own has a list
     (rows,) = np.nonzero((times >= low) & (times <= high))
     in_memory = storage.data if isinstance(storage.data, list) else None
     if in_memory is not None and not copy:

@@ -165,6 +165,13 @@ class FieldCollection:
         values = self.data if dtype is None else self.data.astype(dtype)
         return values.copy() if copy and values is self.data else values
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FieldCollection):
+            return NotImplemented
+        return self.label == other.label and self.fields == other.fields
+
+    __hash__ = None  # type: ignore[assignment]  # it can be changed
+
     def __repr__(self) -> str:
         return f"FieldCollection({list(self.fields)})"
 

@@ -45,7 +45,7 @@ class ConstantInterrupts(Interrupts):
     Parameters
     ----------
     dt : float
-        Their distance, in the simulation's time.
+        Their distance, in the simulation's time; infinite for the first alone.
     t_start : float, optional
         The first; the beginning of the simulation if left out.
 
@@ -56,7 +56,7 @@ class ConstantInterrupts(Interrupts):
     """
 
     def __init__(self, dt: float = 1, t_start: float | None = None) -> None:
-        self.dt = _positive(dt, "dt")
+        self.dt = math.inf if dt == math.inf else _positive(dt, "dt")
         self.t_start = None if t_start is None else _number(t_start, "t_start")
         self._first, self._count = 0.0, 0
 
@@ -145,10 +145,12 @@ class LogarithmicInterrupts(Interrupts):
         return self._next
 
     def next(self, t: float) -> float:
-        """Return the next time; one that has passed already is put off by its whole distance."""
+        """Return the next time; what has passed already is left out, by whole distances."""
         self._next += self._step
         if self._next <= t:
-            self._next = t + self._step
+            step = max(self._step, math.ulp(t))  # a factor below 1 ends at 0
+            later = t - math.fmod(t - self._next, step) + step
+            self._next = max(later, math.nextafter(t, math.inf))
         self._step *= self.factor
         return self._next
 
@@ -262,10 +264,10 @@ def parse_interrupts(data: Any) -> Any:
             return RealtimeInterrupts(data)
         kind = GeometricInterrupts if call[1].lower() == "geometric" else LogarithmicInterrupts
         return kind(_number(call[2], call[1]), _number(call[3], call[1]))
-    if isinstance(data, numbers.Real):
-        return ConstantInterrupts(_number(data, "the distance of interrupts"))
     if isinstance(data, np.ndarray) and data.ndim == 0:
-        return ConstantInterrupts(_number(data[()], "the distance of interrupts"))
+        data = data[()]
+    if isinstance(data, numbers.Real):
+        return ConstantInterrupts(data)  # type: ignore[arg-type]  # it says so if it is none
     if isinstance(data, Iterable) and not isinstance(data, bytes | dict):
         return FixedInterrupts(data if isinstance(data, np.ndarray) else list(data))
     raise InvalidInputError(

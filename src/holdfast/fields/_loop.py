@@ -18,7 +18,7 @@ def track(
     solver : iterable of (float, field)
         Times and states, such as a generator yields; a state may be the same object each time.
     trackers : tracker or trackers
-        Of Holdfast or of py-pde.
+        Of Holdfast or of py-pde; also its ``TrackerCollection``.
     info : mapping, optional
         Plain values that storages keep with the fields.
 
@@ -48,6 +48,7 @@ def track(
     >>> storage.times.tolist()
     [0.0, 1.0, 2.0, 3.0]
     """
+    trackers = getattr(trackers, "trackers", trackers)
     one = hasattr(trackers, "handle") or hasattr(trackers, "start_writing")
     everything = [trackers] if one or not isinstance(trackers, Iterable) else list(trackers)
     for tracker in everything:

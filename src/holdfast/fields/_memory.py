@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from holdfast.errors import InvalidInputError
 from holdfast.fields._base import StorageBase, WriteMode
-from holdfast.fields._forms import Array, Layout, as_numbers
+from holdfast.fields._forms import FORM_KEYS, NUMBERS, Array, Layout, as_numbers, form_from
 
 
 class MemoryStorage(StorageBase):
@@ -54,19 +54,24 @@ class MemoryStorage(StorageBase):
         super().__init__(info=info, write_mode=write_mode, allow_backwards=allow_backwards)
         # One list, so that several threads cannot part a field from its time.
         self._rows: list[tuple[float, Array]] = []
+        given = [] if data is None else [as_numbers(values) for values in data]
         if field_obj is not None:
             self._keep(Layout.of(field_obj))
-        given = [] if data is None else [as_numbers(values) for values in data]
+        elif given and not self._info.keys().isdisjoint(FORM_KEYS):
+            dtype = _common_dtype(given) or given[0].dtype
+            self._keep(Layout(given[0].shape, dtype, form_from(self._info)))
         self._fill([] if times is None else times, given)
 
-    def _fill(self, times: Sequence[float], fields: Sequence[Any]) -> None:
+    def _fill(
+        self, times: Sequence[float], fields: Sequence[Any], dtype: npt.DTypeLike | None = None
+    ) -> None:
         if len(times) != len(fields):
             raise InvalidInputError(
                 f"there are {len(times)} times and {len(fields)} fields; give one time for each"
             )
+        if fields and self._layout is None:
+            self._keep(Layout.of(fields[0], _common_dtype(fields) if dtype is None else dtype))
         for time, field in zip(times, fields, strict=True):
-            if self._layout is None:
-                self._keep(Layout.of(field))
             moment = self._checked_time(time)
             self._append_data(self.layout.values(field), moment)
             self._latest, self._started = moment, True
@@ -97,11 +102,14 @@ class MemoryStorage(StorageBase):
     @classmethod
     def from_fields(
         cls,
-        times: Any = None,
-        fields: Any = None,
+        first: Any = None,
+        second: Any = None,
+        /,
         info: Mapping[str, Any] | None = None,
         write_mode: WriteMode = "truncate_once",
         *,
+        times: Any = None,
+        fields: Any = None,
         label: str | None = None,
         dtype: npt.DTypeLike | None = None,
         allow_backwards: bool = False,
@@ -110,18 +118,20 @@ class MemoryStorage(StorageBase):
 
         Parameters
         ----------
-        times : sequence of float, optional
-            Their times; 0, 1, 2, … if left out.
-        fields : sequence of fields
-            The fields.
+        first, second : sequence, optional
+            Fields and times, where they are not given by name.
         info : mapping, optional
             Plain values to keep with them.
         write_mode : str
             As `StorageBase` takes it.
+        times : sequence of float, optional
+            Their times; 0, 1, 2, … if left out.
+        fields : sequence of fields, optional
+            The fields.
         label : str, optional
             A name of the storage, kept in its information.
         dtype : dtype, optional
-            In which the values are kept.
+            In which the values are kept; one that all of them fit in if left out.
         allow_backwards : bool
             Whether times need not be in order.
 
@@ -130,18 +140,13 @@ class MemoryStorage(StorageBase):
         InvalidInputError
             If there are not as many times as fields, or the fields do not belong together.
         """
-        times, fields = _listed(times), _listed(fields)
-        if _are_fields(times):
-            times, fields = fields, times
-        states = [] if fields is None else list(fields)
+        times, states = _told_apart((first, second), times, fields)
         named = {} if label is None else {"label": label}
         storage = cls(
             info={**(info or {}), **named}, write_mode=write_mode, allow_backwards=allow_backwards
         )
-        if states:
-            storage._keep(Layout.of(states[0], dtype))
         moments = range(len(states)) if times is None else np.atleast_1d(times)
-        storage._fill(list(moments), states)
+        storage._fill(list(moments), states, dtype)
         return storage
 
     @classmethod
@@ -220,6 +225,30 @@ class MemoryStorage(StorageBase):
 def _is_storage(thing: Any) -> bool:
     """Whether something has fields and their times, also a storage of py-pde."""
     return hasattr(thing, "times") and hasattr(thing, "has_collection")
+
+
+def _told_apart(unnamed: tuple[Any, Any], times: Any, fields: Any) -> tuple[Any, list[Any]]:
+    """Return times, or None, and fields, each of which was given by name or not."""
+    given = [_listed(values) for values in (*unnamed, times, fields) if values is not None]
+    if len(given) > 2:
+        raise InvalidInputError("from_fields takes fields and times, each of them once")
+    if len(given) == 1:
+        alone = fields is not None or _are_fields(given[0])
+        given = [None, *given] if alone else [*given, None]
+    moments, states = given or (None, None)
+    if _are_fields(moments):
+        moments, states = states, moments
+    try:
+        return moments, [] if states is None else list(states)
+    except TypeError:
+        raise InvalidInputError(f"from_fields takes a sequence of fields, not {states!r}") from None
+
+
+def _common_dtype(fields: Sequence[Any]) -> "np.dtype[Any] | None":
+    """Return a dtype that the values of all fields fit in; None where all have the same."""
+    found = {getattr(f, "dtype", None) or as_numbers(f).dtype for f in fields}
+    several = len(found) > 1 and all(dtype.kind in NUMBERS for dtype in found)
+    return np.result_type(*found) if several else None
 
 
 def _listed(values: Any) -> Any:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import numpy as np
 
 from holdfast.errors import FormatError, InvalidInputError
 from holdfast.fields._forms import ATTRIBUTES, Array, Part, as_numbers
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 @cache
@@ -19,10 +18,11 @@ def installed() -> bool:
 
 
 def collection(fields: Sequence[Any], label: str | None) -> Any:
-    """Return a collection of py-pde's fields."""
+    """Return a collection of py-pde's fields, in their dtype; py-pde alone would make it double."""
     from pde import FieldCollection
 
-    return FieldCollection(fields, label=label)
+    dtype = np.result_type(*(field.dtype for field in fields))
+    return FieldCollection(fields, label=label, dtype=dtype)
 
 
 class PdeForm:
@@ -105,7 +105,7 @@ class PdeForm:
             return self._class(self.grid, values, label=self._example.label, dtype=values.dtype)
         return collection([p.form.restore(p.of(values)) for p in self.parts], self._example.label)
 
-    def cast(self, dtype: "np.dtype[Any]") -> Self:
+    def cast(self, dtype: np.dtype[Any]) -> Self:
         """Return the same form for values of another dtype."""
         return type(self)(self._example.copy(dtype=dtype))
 

@@ -76,8 +76,7 @@ class StorageView(StorageBase):
         return len(self.storage)
 
     def _read_times(self) -> npt.NDArray[np.float64]:
-        times: npt.NDArray[np.float64] = self.storage.times
-        return times
+        return np.asarray(self.storage.times, np.float64)
 
     def _read_data(self, start: int, stop: int) -> Array:
         found = self.storage.read_values(range(start, stop), (self._part.place,))

@@ -220,19 +220,36 @@ def to_xarray(storage: "Hooks") -> Any:
         attrs, name = dict(form.attrs), form.label
     else:
         dims, coords = _axes(storage)
-        attrs, name = {}, storage.info.get("label")
-    variable = xarray.Variable(("time", *dims), _lazy(storage))
+        attrs, name = {}, storage.info.get("label", getattr(form, "label", None))
+    times = np.asarray(storage.times, np.float64)
+    variable = xarray.Variable(("time", *dims), _lazy(StoredSoFar(storage, len(times))))
     return xarray.DataArray(
-        variable, coords={**coords, "time": ("time", storage.times)}, attrs=attrs, name=name
+        variable, coords={**coords, "time": ("time", times)}, attrs=attrs, name=name
     )
 
 
-def _lazy(storage: "Hooks") -> Any:
+class StoredSoFar(StoredData):
+    """The values of the first fields of a storage that may grow; a DataArray does not."""
+
+    def __init__(self, storage: "Hooks", count: int) -> None:
+        super().__init__(storage)
+        self._count = count
+
+    def __len__(self) -> int:
+        return min(self._count, super().__len__())  # asked each time: a file is opened by that
+
+
+def _lazy(data: StoredData) -> Any:
+    """Return the values as xarray has them that are read when they are needed."""
+    from xarray.core import indexing
+
+    return indexing.LazilyIndexedArray(_backend(data))
+
+
+def _backend(data: StoredData) -> Any:
     """Return the values as xarray's backends give theirs, so that only what is needed is read."""
     from xarray.backends import BackendArray
     from xarray.core import indexing
-
-    data = StoredData(storage)
 
     class Values(BackendArray):
         shape, dtype = data.shape, data.dtype
@@ -242,7 +259,10 @@ def _lazy(storage: "Hooks") -> Any:
                 key, self.shape, indexing.IndexingSupport.BASIC, data.__getitem__
             )
 
-    return indexing.LazilyIndexedArray(Values())
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _backend, (data,)
+
+    return Values()
 
 
 def _axes(storage: "Hooks") -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from holdfast._atomic import make_folder
-from holdfast._logging import log
+from holdfast._logging import warn_soon
 from holdfast._sync import Durability, SyncMode, fsync_path
 from holdfast.errors import StateError
 from holdfast.fields._forms import Array
@@ -131,7 +131,7 @@ class ZarrWriter:
             self._commit(full)
             self._give_up(full)
         except OSError as error:
-            log.warning("%s: %s; its fields are kept in the journal", self.path, error)
+            warn_soon("%s: %s; its fields are kept in the journal", self.path, error)
 
     def checkpoint(self) -> None:
         """Bring all fields into the store.
@@ -232,7 +232,7 @@ class ZarrWriter:
                 self.sync()
             except (OSError, StateError) as error:
                 if not self._stop.is_set():
-                    log.warning("%s: %s; fields may not survive a power loss", self.path, error)
+                    warn_soon("%s: %s; fields may not survive a power loss", self.path, error)
 
     # The end
 

@@ -1,4 +1,6 @@
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -54,12 +56,14 @@ def test_mount_points_are_refused(small_disk: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="acts as another user")
-def test_what_cannot_be_removed_is_named_and_the_rest_is_gone(tmp_path: Path) -> None:
-    folder = tmp_path / "gone"
+def test_what_cannot_be_removed_is_named_and_the_rest_is_gone() -> None:
+    # Not below pytest's folder, which another session that begins closes to other users.
+    place = Path(tempfile.mkdtemp())
+    folder = place / "gone"
     (folder / "locked").mkdir(parents=True)
     for path in (folder / "locked/kept", folder / "a", folder / "b"):
         path.touch()
-    for path in (tmp_path, folder, *tmp_path.parents[:2]):
+    for path in (place, folder):
         path.chmod(0o777)  # all but the folder that stays root's
     program = """
         import os, sys
@@ -74,3 +78,4 @@ def test_what_cannot_be_removed_is_named_and_the_rest_is_gone(tmp_path: Path) ->
     said = output(program, str(folder))
     assert "locked/kept: Permission denied" in said
     assert sorted(folder.rglob("*")) == [folder / "locked", folder / "locked/kept"]
+    shutil.rmtree(place)

@@ -10,7 +10,7 @@ import pytest
 
 from helpers import HANG, contents, temporaries
 from holdfast.errors import FormatError, IntegrityError, InvalidInputError, MissingFileError
-from holdfast.integrity import calculate_directory_checksum, transfer_directory
+from holdfast.integrity import _hash, _transfer, calculate_directory_checksum, transfer_directory
 from holdfast.integrity._tree import entries
 
 HERE, THERE = Path("here"), Path("there/deep")
@@ -134,6 +134,40 @@ def test_a_bit_that_flips_on_the_way_is_found_and_mended_by_the_next_call() -> N
     assert len(contents(HERE)) == 80
     assert transfer_directory(HERE, THERE).copied == 1
     assert contents(HERE) == contents(THERE)
+
+
+def test_small_files_that_are_damaged_before_they_are_on_the_disk_are_all_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(100):
+        (HERE / f"small{number:02}").write_bytes(os.urandom(200))
+    damaged = [THERE / f"small{number:02}" for number in (0, 41, 99)]
+
+    def meddle(transfer: _transfer._Transfer, real: Callable[..., None]) -> None:
+        flip(damaged[0])
+        flip(damaged[1])
+        damaged[2].unlink()
+        real(transfer)
+
+    real = _transfer._Transfer._to_disk
+    with monkeypatch.context() as patch:
+        patch.setattr(_transfer._Transfer, "_to_disk", lambda self: meddle(self, real))
+        with pytest.raises(IntegrityError) as caught:
+            transfer_directory(HERE, THERE, 3, remove_source=True)
+
+    assert all(str(path) in str(caught.value) for path in damaged)
+    assert not any(path.exists() for path in damaged)
+    assert transfer_directory(HERE, THERE, remove_source=True).copied == 3
+
+
+def test_a_small_file_that_grows_is_read_to_its_end() -> None:
+    path = HERE / "grows"
+    path.write_bytes(b"begin")
+    descriptor = _hash.open_to_read(str(path))
+    path.write_bytes(b"begin and much more")
+    assert _hash.content_of(descriptor, 5) == b"begin "  # which tells that it has
+    assert _hash.content_of(descriptor, 100) == b"and much more"
+    os.close(descriptor)
 
 
 def test_a_copy_that_rotted_is_replaced_by_a_verified_transfer() -> None:

@@ -1,6 +1,7 @@
 """`calculate_directory_checksum`: one digest for all files of a folder and their names."""
 
 import os
+import stat
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -124,12 +125,12 @@ def counted_files(directory: Path, excluded: AbstractSet[str] | None = None) -> 
                 f"{entry.path} is a pipe, socket or device, which has no content to hash; remove "
                 "it, or name it in excluded_files"
             )
-        if entry.kind == "link" and entry.path.is_dir():
+        if entry.kind == "link" and os.path.isdir(entry.path):
             continue
         found.append(entry)
     return found
 
 
-def _is_special(path: Path) -> bool:
-    os.stat(path)  # a link that leads nowhere is an error, with its name
-    return not (path.is_file() or path.is_dir())
+def _is_special(path: str) -> bool:
+    mode = os.stat(path).st_mode  # a link that leads nowhere is an error, with its name
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

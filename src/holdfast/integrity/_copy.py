@@ -6,18 +6,18 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 
-from holdfast._atomic import temporary_beside
 from holdfast._sync import start_writeback
 from holdfast.errors import IntegrityError
 from holdfast.integrity._hash import (
     BUFFER_BYTES,
     Digest,
+    content_of,
     data_pieces,
     extents,
     hash_data,
     hash_zeros,
+    is_small,
     new_digest,
     open_to_read,
 )
@@ -39,15 +39,17 @@ def same(source: os.stat_result, target: os.stat_result) -> bool:
     return (source.st_size, source.st_mtime_ns) == (target.st_size, target.st_mtime_ns)
 
 
-def copy_file(entry: Entry, target: Path, *, digest: bool) -> bytes | None:
+def copy_file(entry: Entry, target: str, temporary: str, *, digest: bool) -> bytes | None:
     """Copy a file's bytes, holes, times, permissions and extended attributes.
 
     Parameters
     ----------
     entry : Entry
         The file; it is not opened through a symlink that took its place.
-    target : Path
+    target : str
         The new name; what is there is replaced when the copy is complete.
+    temporary : str
+        An unused name in the same folder.
     digest : bool
         Hash what is read from the source, and let the disk begin to write.
 
@@ -64,7 +66,6 @@ def copy_file(entry: Entry, target: Path, *, digest: bool) -> bytes | None:
         If it cannot be read or the copy not be written; `target` is then as it was.
     """
     for _ in range(_ATTEMPTS):
-        temporary = temporary_beside(target)
         try:
             found, steady = _copied(entry, temporary, digest=digest)
             if steady:
@@ -72,19 +73,19 @@ def copy_file(entry: Entry, target: Path, *, digest: bool) -> bytes | None:
                 return found
         except BaseException as error:
             _discard(temporary)
-            if isinstance(error, OSError) and error.filename == str(temporary):
-                raise OSError(error.errno, error.strerror, str(target)) from None
+            if isinstance(error, OSError) and error.filename == temporary:
+                raise OSError(error.errno, error.strerror, target) from None
             raise
         _discard(temporary)
     raise IntegrityError(f"{entry.path} changes while it is copied; stop its writer and try again")
 
 
-def _discard(temporary: Path) -> None:
+def _discard(temporary: str) -> None:
     with contextlib.suppress(OSError):
-        temporary.unlink()
+        os.unlink(temporary)
 
 
-def _copied(entry: Entry, temporary: Path, *, digest: bool) -> tuple[bytes | None, bool]:
+def _copied(entry: Entry, temporary: str, *, digest: bool) -> tuple[bytes | None, bool]:
     """Make the copy, and return its digest and whether the source kept still meanwhile."""
     source = open_to_read(entry.path, follow=False)
     try:
@@ -94,13 +95,14 @@ def _copied(entry: Entry, temporary: Path, *, digest: bool) -> tuple[bytes | Non
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         copy = os.open(temporary, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
-            found = _fill(entry.relative, source, copy, before.st_size, digest=digest)
-            steady = same(before, os.fstat(source)) and os.fstat(copy).st_size == before.st_size
+            fill = _fill_at_once if is_small(before) else _fill
+            found, whole = fill(entry.relative, source, copy, before, digest=digest)
+            steady = whole and same(before, os.fstat(source))
             if _BY_DESCRIPTOR:
                 _copy_metadata(source, copy, before)
         except OSError as error:
             # The descriptors have no names: a full disk is the copy's, whose name the caller mends.
-            raise OSError(error.errno, error.strerror, str(temporary)) from None
+            raise OSError(error.errno, error.strerror, temporary) from None
         finally:
             os.close(copy)
         if not _BY_DESCRIPTOR:
@@ -130,9 +132,26 @@ def _without_attributes() -> Iterator[None]:
             raise
 
 
-def _fill(relative: str, source: int, copy: int, size: int, *, digest: bool) -> bytes | None:
+def _fill_at_once(
+    relative: str, source: int, copy: int, status: os.stat_result, *, digest: bool
+) -> tuple[bytes | None, bool]:
+    content = content_of(source, status.st_size)
+    _write(copy, memoryview(content))
+    whole = len(content) == status.st_size
+    if not digest:
+        return None, whole
+    state = new_digest(relative)
+    state.update(content)
+    return state.digest(), whole
+
+
+def _fill(
+    relative: str, source: int, copy: int, status: os.stat_result, *, digest: bool
+) -> tuple[bytes | None, bool]:
+    """Copy the bytes; return the digest of what was read, and whether it was all there was."""
+    size = status.st_size
     state = new_digest(relative) if digest else None
-    for is_data, start, stop in extents(source):
+    for is_data, start, stop in extents(source, status):
         end = size if stop is None else stop
         if is_data:
             _copy_extent(source, copy, start, end, state)
@@ -140,11 +159,12 @@ def _fill(relative: str, source: int, copy: int, size: int, *, digest: bool) -> 
             hash_zeros(state, end - start)
     if os.fstat(copy).st_size < size:  # the file ends in a hole
         os.ftruncate(copy, size)
+    whole = os.fstat(copy).st_size == size
     if state is None:
-        return None
+        return None, whole
     if size > BUFFER_BYTES:  # smaller ones would lose the disk's own gathering
         start_writeback(copy, 0, size)
-    return state.digest()
+    return state.digest(), whole
 
 
 def _copy_extent(source: int, copy: int, start: int, end: int, state: Digest | None) -> None:
@@ -156,10 +176,11 @@ def _copy_extent(source: int, copy: int, start: int, end: int, state: Digest | N
         if state is not None:
             hash_data(state, source, start, start + count)
         start += count
+    os.lseek(copy, start, os.SEEK_SET)
     for piece in data_pieces(source, start, end):
         if state is not None:
             state.update(piece)
-        start += _write(copy, piece, start)
+        _write(copy, piece)
 
 
 def _kernel_copy(source: int, copy: int, start: int, wanted: int) -> int:
@@ -173,17 +194,14 @@ def _kernel_copy(source: int, copy: int, start: int, wanted: int) -> int:
         return 0
 
 
-def _write(copy: int, piece: memoryview, start: int) -> int:
-    os.lseek(copy, start, os.SEEK_SET)
+def _write(copy: int, piece: memoryview) -> None:
     written = 0
     while written < len(piece):
         written += os.write(copy, piece[written:])
-    return written
 
 
-def copy_link(entry: Entry, target: Path) -> None:
+def copy_link(entry: Entry, target: str, temporary: str) -> None:
     """Make the same symlink anew, wherever it leads."""
-    temporary = temporary_beside(target)
     try:
         os.symlink(os.readlink(entry.path), temporary)
         with contextlib.suppress(OSError):  # not every system gives symlinks times

@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import xxhash
 
@@ -12,26 +11,29 @@ Digest = xxhash.xxh3_128
 BUFFER_BYTES = 1 << 19
 """Small enough for a core's own cache, large enough that hashing runs without the interpreter."""
 
+SMALL_BYTES = 1 << 16
+"""Up to this size a file is read by one call: of thousands of them the calls take the time."""
+
 _ZEROS = memoryview(bytes(BUFFER_BYTES))
 _own = threading.local()
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def open_to_read(path: Path, *, follow: bool = True) -> int:
+def open_to_read(path: str, *, follow: bool = True) -> int:
     """Open a file for reading, without waiting should it have become a pipe."""
     no_link = 0 if follow else getattr(os, "O_NOFOLLOW", 0)
     return os.open(path, _FLAGS | getattr(os, "O_NONBLOCK", 0) | no_link)
 
 
-def file_digest(relative: str, path: Path) -> bytes:
+def file_digest(relative: str, path: str) -> bytes:
     """Return the digest of one file: of its relative name in UTF-8, then its bytes.
 
     Parameters
     ----------
     relative : str
         Its name below the folder, with ``/`` between the parts.
-    path : Path
+    path : str
         The file; a symlink is followed.
 
     Returns
@@ -49,7 +51,14 @@ def file_digest(relative: str, path: Path) -> bytes:
 def descriptor_digest(relative: str, descriptor: int) -> bytes:
     """Return the digest of an open file, as `file_digest` does."""
     state = new_digest(relative)
-    for is_data, start, stop in extents(descriptor):
+    status = os.fstat(descriptor)
+    if is_small(status):
+        content = content_of(descriptor, status.st_size)
+        state.update(content)
+        if len(content) > status.st_size:
+            hash_data(state, descriptor, len(content), None)
+        return state.digest()
+    for is_data, start, stop in extents(descriptor, status):
         if is_data:
             hash_data(state, descriptor, start, stop)
         else:
@@ -67,12 +76,31 @@ def name_bytes(relative: str) -> bytes:
     return relative.encode("utf-8", "surrogateescape")
 
 
-def extents(descriptor: int) -> Iterator[tuple[bool, int, int | None]]:
-    """Yield ``(is data, start, stop)`` over a file; stop is None where the file's end is meant."""
-    status = os.fstat(descriptor)
-    size = status.st_size
+def is_small(status: os.stat_result) -> bool:
+    """Whether a file is short and without holes, so that one call reads it."""
+    return status.st_size <= SMALL_BYTES and not _has_holes(status)
+
+
+def content_of(descriptor: int, size: int) -> bytes:
+    """Return what a small file holds; a byte more than `size` if it has grown."""
+    content = os.read(descriptor, size + 1)
+    while len(content) < size:  # some file systems give less at a time
+        more = os.read(descriptor, size + 1 - len(content))
+        if not more:
+            break
+        content += more
+    return content
+
+
+def _has_holes(status: os.stat_result) -> bool:
     blocks = getattr(status, "st_blocks", None)
-    if blocks is None or blocks * 512 >= size or not hasattr(os, "SEEK_DATA"):
+    return blocks is not None and blocks * 512 < status.st_size and hasattr(os, "SEEK_DATA")
+
+
+def extents(descriptor: int, status: os.stat_result) -> Iterator[tuple[bool, int, int | None]]:
+    """Yield ``(is data, start, stop)`` over a file; stop is None where the file's end is meant."""
+    size = status.st_size
+    if not _has_holes(status):
         yield True, 0, None
         return
     position = 0

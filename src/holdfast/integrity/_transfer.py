@@ -5,27 +5,34 @@ again copies what differs. The source is touched only after everything was verif
 the disk.
 """
 
+import contextlib
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from holdfast._atomic import temporary_beside
 from holdfast._names import TEMPORARY_PREFIX
 from holdfast._sync import Durability, drain, fsync_path
 from holdfast.errors import FormatError, IntegrityError, InvalidInputError
 from holdfast.integrity._copy import copy_file, copy_link, same
-from holdfast.integrity._crew import each
+from holdfast.integrity._crew import each, thread_count
 from holdfast.integrity._delete import left_behind, remove_tree
-from holdfast.integrity._hash import descriptor_digest, file_digest, open_to_read
+from holdfast.integrity._hash import descriptor_digest, file_digest, is_small, open_to_read
 from holdfast.integrity._tree import Entry, entries, require_folder
 
 Existing = Literal["resume", "merge", "reset"]
 
 _SHOWN = 5
+
+_AHEAD, _OPEN_AT_MOST = 16, 256
+"""How many files a thread asks the disk for at once, and how many all threads."""
 _R = TypeVar("_R")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,9 @@ class _Transfer:
     ) -> None:
         _check_places(source, destination)
         self.source, self.destination = source, destination
-        self.threads, self.progress, self.existing = threads, progress, existing
+        self.threads, self.progress, self.existing = thread_count(threads), progress, existing
+        self._there = os.fspath(destination)
+        self._temporary = temporary_beside(destination).name
         self.entries = list(entries(source))
         for entry in self.entries:
             if entry.kind == "other":
@@ -132,33 +141,40 @@ class _Transfer:
         size = sum(e.status.st_size for e in copied)
         return TransferReport(len(copied), len(self.files) - len(copied), size, verify)
 
-    def _target(self, entry: Entry) -> Path:
-        return self.destination / entry.relative
+    def _target(self, entry: Entry) -> str:
+        return f"{self._there}/{entry.relative}"
+
+    def _unused(self, target: str) -> str:
+        """Return a name in the same folder that no other thread uses, nor any other transfer."""
+        return f"{os.path.dirname(target)}/{self._temporary}-{threading.get_ident()}"
 
     def _prepare(self) -> None:
         """Make folders, and clear away what stands in the way."""
         self.destination.mkdir(parents=True, exist_ok=True)
         wanted = {entry.relative: entry for entry in self.entries}
-        for found in list(entries(self.destination)):
+        present = list(entries(self.destination))
+        self._present = {entry.relative for entry in present}
+        for found in present:
             name = found.relative.rpartition("/")[2]
             is_rest = name.startswith(TEMPORARY_PREFIX) and found.relative not in wanted
             if is_rest or (self.existing == "reset" and _differs(found, wanted)):
                 _remove(found)
         for entry in self.folders:
             target = self._target(entry)
-            if target.is_symlink() or (target.exists() and not target.is_dir()):
+            if os.path.islink(target) or (os.path.exists(target) and not os.path.isdir(target)):
                 raise InvalidInputError(
                     f"{target} is no folder, but {entry.path} is; remove it, or pass "
                     "existing='reset'"
                 )
-            target.mkdir(exist_ok=True)
-            mode = stat.S_IMODE(target.stat().st_mode)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(target)
+            mode = stat.S_IMODE(os.stat(target).st_mode)
             if mode & 0o700 != 0o700:  # a finished copy of a folder that is read-only
-                target.chmod(mode | 0o700)
+                os.chmod(target, mode | 0o700)
 
     def _transfer(self, entry: Entry, *, verify: bool) -> tuple[bool, bytes | None]:
         target = self._target(entry)
-        there = _status(target)
+        there = _status(target) if entry.relative in self._present else None
         if there is not None and stat.S_ISDIR(there.st_mode):
             raise InvalidInputError(
                 f"{target} is a folder, but {entry.path} is not; remove it, or pass "
@@ -168,7 +184,7 @@ class _Transfer:
             is_link = there is not None and stat.S_ISLNK(there.st_mode)
             if is_link and os.readlink(target) == os.readlink(entry.path):
                 return False, None
-            copy_link(entry, target)
+            copy_link(entry, target, self._unused(target))
             return True, None
         if there is not None and stat.S_ISREG(there.st_mode) and same(entry.status, there):
             if not verify:
@@ -176,14 +192,14 @@ class _Transfer:
             digest = file_digest(entry.relative, entry.path)
             if file_digest(entry.relative, target) == digest:
                 return False, digest
-        return True, copy_file(entry, target, digest=verify)
+        return True, copy_file(entry, target, self._unused(target), digest=verify)
 
     def _to_disk(self) -> None:
         """Bring the copies to the disk; the background syncs whole file systems where many."""
         durability = Durability()
         for entry in (*self.files, *self.folders):
             if entry.kind != "link":
-                durability.changed(self._target(entry))
+                durability.changed(Path(self._target(entry)))
         durability.changed(self.destination)
         drain()
         durability.raise_failure()
@@ -192,10 +208,13 @@ class _Transfer:
 
     def _verify(self, read: dict[str, bytes]) -> None:
         files = [entry for entry in self.files if entry.kind == "file"]
-        matches = self._each(lambda e: self._matches(e, read[e.relative]), files, "verify")
-        bad = [self._target(e) for e, same in zip(files, matches, strict=True) if not same]
+        size = max(1, min(_AHEAD, _OPEN_AT_MOST // self.threads))
+        batches = [files[n : n + size] for n in range(0, len(files), size)]
+        found = self._each(lambda batch: self._differing(batch, read), batches, "verify")
+        bad = [path for paths in found for path in paths]
         for path in bad:  # otherwise, of the right size and time, they would be taken for copies
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         if bad:
             raise IntegrityError(
                 f"{_listed(bad)} differ from what was read from {self.source}, and were removed; "
@@ -204,17 +223,26 @@ class _Transfer:
         if self.existing == "resume":
             self._no_extra()
 
-    def _matches(self, entry: Entry, digest: bytes) -> bool:
+    def _differing(self, batch: list[Entry], read: dict[str, bytes]) -> list[str]:
+        """Return the copies that are not what was read; the disk is asked for all of them first."""
+        differing = []
+        opened: dict[int, Entry] = {}
         try:
-            descriptor = open_to_read(self._target(entry))
-        except FileNotFoundError:
-            return False
-        try:
-            if hasattr(os, "posix_fadvise"):  # from the disk, not from memory
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            return descriptor_digest(entry.relative, descriptor) == digest
+            for entry in batch:
+                try:
+                    descriptor = open_to_read(self._target(entry))
+                except FileNotFoundError:
+                    differing.append(self._target(entry))
+                    continue
+                opened[descriptor] = entry
+                _fetch(descriptor, ahead=is_small(entry.status))
+            for descriptor, entry in opened.items():
+                if descriptor_digest(entry.relative, descriptor) != read[entry.relative]:
+                    differing.append(self._target(entry))
         finally:
-            os.close(descriptor)
+            for descriptor in opened:
+                os.close(descriptor)
+        return differing
 
     def _no_extra(self) -> None:
         wanted = {entry.relative for entry in self.entries}
@@ -249,8 +277,8 @@ class _Transfer:
             shutil.copystat(entry.path, self._target(entry))
         shutil.copystat(self.source, self.destination)
 
-    def _each(self, work: Callable[[Entry], _R], files: list[Entry], what: str) -> list[_R]:
-        return each(work, files, self.threads, what, shown=self.progress)
+    def _each(self, work: Callable[[_T], _R], items: list[_T], what: str) -> list[_R]:
+        return each(work, items, self.threads, what, shown=self.progress)
 
 
 def _check_places(source: Path, destination: Path) -> None:
@@ -263,7 +291,15 @@ def _check_places(source: Path, destination: Path) -> None:
         raise InvalidInputError(f"the destination {destination} is a file; choose a folder")
 
 
-def _status(path: Path) -> os.stat_result | None:
+def _fetch(descriptor: int, *, ahead: bool) -> None:
+    """Let a file be read from the disk, not from memory, and begin with it if told to."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        if ahead:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+
+
+def _status(path: str) -> os.stat_result | None:
     try:
         return os.lstat(path)
     except FileNotFoundError:
@@ -277,14 +313,15 @@ def _differs(found: Entry, wanted: Mapping[str, Entry]) -> bool:
 
 def _remove(found: Entry) -> None:
     if found.kind != "folder":
-        found.path.unlink(missing_ok=True)
-    elif found.path.is_dir():  # not removed with a folder above it
-        problems = remove_tree(found.path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(found.path)
+    elif os.path.isdir(found.path):  # not removed with a folder above it
+        problems = remove_tree(Path(found.path))
         if problems:
-            raise left_behind(found.path, problems)
+            raise left_behind(Path(found.path), problems)
 
 
-def _listed(paths: Iterable[Path]) -> str:
+def _listed(paths: Iterable[str | Path]) -> str:
     names = [str(path) for path in paths]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

@@ -11,24 +11,21 @@ from holdfast.errors import InvalidInputError, MissingFileError
 
 Kind = Literal["file", "folder", "link", "other"]
 
+_KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One thing below a folder: its name with ``/``, its path, and its own ``lstat``."""
 
     relative: str
-    path: Path
+    path: str
     status: os.stat_result
 
     @property
     def kind(self) -> Kind:
         """What it is; a symlink is a link wherever it leads."""
-        mode = self.status.st_mode
-        if stat.S_ISREG(mode):
-            return "file"
-        if stat.S_ISDIR(mode):
-            return "folder"
-        return "link" if stat.S_ISLNK(mode) else "other"
+        return _KINDS.get(stat.S_IFMT(self.status.st_mode), "other")
 
 
 def entries(root: Path) -> Iterator[Entry]:
@@ -46,7 +43,7 @@ def entries(root: Path) -> Iterator[Entry]:
             for item in found:
                 relative = prefix + item.name
                 try:
-                    entry = Entry(relative, Path(item.path), item.stat(follow_symlinks=False))
+                    entry = Entry(relative, item.path, item.stat(follow_symlinks=False))
                 except FileNotFoundError:
                     continue  # gone between the listing and the look
                 yield entry

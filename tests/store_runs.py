@@ -1,12 +1,15 @@
-"""Runs laid into a store as tasks leave them, by means of a logbook alone."""
+"""Runs laid into a store as tasks leave them, by means of a logbook alone, and what edits them."""
 
 import json
 import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
-from holdfast import Logbook, LogReader
+from holdfast import Logbook, LogReader, Run
 from holdfast.canonical import identity
+from holdfast.store import _task
 from holdfast.store._index import Index
 
 
@@ -74,3 +77,18 @@ def truth(store: Path) -> dict[str, tuple[Any, ...]]:
                 run.meta.get("task", {}).get("name"),
             )
     return found
+
+
+def edit_metadata(run: Run, **changes: Any) -> None:
+    """Change by hand what the metadata of a run tell of its task."""
+    path = run.directory / "metadata.json"
+    meta = json.loads(path.read_bytes())
+    meta["task"] |= changes
+    path.write_text(json.dumps(meta))
+
+
+def module(name: str, text: str) -> None:
+    """Write a module of the project, and let an earlier one of its name be forgotten."""
+    Path(f"{name}.py").write_text(textwrap.dedent(text))
+    sys.modules.pop(name, None)
+    _task._known.pop(name, None)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -30,6 +31,10 @@ from holdfast.sweeps._stamps import Stamps, StampsRead
 
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for other writers of the same experiment."""
+
+
+LOOK_BACK = 4096
+"""Bytes before its end by which a writer knows a file again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,8 @@ class Index:
             yield
 
     def _forget(self) -> None:
-        self._content = b""
+        self._content = bytearray()
+        self._file: tuple[int, int] | None = None
         self._header: Header | None = None
         self._seed = 0
         self._lines: dict[str, _Line] = {}
@@ -114,7 +120,7 @@ class Index:
         """
         run_id = reading.row.run_id
         with self._taken():
-            known = self._refresh()
+            known = self._catch_up()
             header = self._header
             if known and header and run_id not in self._lines and header.fits(reading.row):
                 self._append(header, reading)
@@ -129,7 +135,7 @@ class Index:
     def forget(self, run_id: str) -> None:
         """Remove the row of a run that is about to be made anew."""
         with self._taken():
-            if self._refresh() and run_id in self._lines:
+            if self._catch_up() and run_id in self._lines:
                 readings = self._readings(self._stamps.read())
                 del readings[run_id]
                 self._replace(readings)
@@ -161,20 +167,45 @@ class Index:
         content = "".join(lines).encode()
         replace_bytes(self.path, content, self._durability)
         self._forget()
-        self._content = content
+        self._content += content
         self._take(content)
         self._stamps.replace([(r, self._lines[k].checksum) for k, r in readings.items()])
 
     def _refresh(self) -> bool:
         """Take in what has been written since the last look; False if the file is of no use."""
         try:
-            content = self.path.read_bytes()
+            with self.path.open("rb") as file:
+                identity, content = _identity(file), file.read()
         except OSError:
             self._forget()
             return False
-        if not content.startswith(self._content):
+        if content[: len(self._content)] != self._content:
             self._forget()
-        fresh, self._content = content[len(self._content) :], content
+        self._file = identity
+        return self._add(content[len(self._content) :])
+
+    def _catch_up(self) -> bool:
+        """Do as `_refresh` for one who writes, reading little more than what was added.
+
+        An edit further up is not seen. It does no harm: readers tell it by the line's checksum, and
+        a file that is replaced gets the rows as they were.
+        """
+        known = len(self._content)
+        start = max(known - LOOK_BACK, 0)
+        try:
+            with self.path.open("rb") as file:
+                same = self._header is not None and _identity(file) == self._file
+                file.seek(start)
+                content = file.read() if same else b""
+        except OSError:
+            self._forget()
+            return False
+        if not same or content[: known - start] != self._content[start:]:
+            return self._refresh()
+        return self._add(content[known - start :])
+
+    def _add(self, fresh: bytes) -> bool:
+        self._content += fresh
         try:
             self._take(fresh)
         except (FormatError, UnicodeDecodeError):
@@ -210,3 +241,8 @@ class Index:
                 yield
         finally:
             locks.file.release()
+
+
+def _identity(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino

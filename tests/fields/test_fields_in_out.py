@@ -199,6 +199,15 @@ def test_a_data_array_of_a_storage_that_grows_stays_as_long_as_it_was(tmp_path: 
     assert before.name == "u"
 
 
+def test_what_xarray_has_besides_is_refused_where_it_cannot_be_meant() -> None:
+    with pytest.raises(InvalidInputError, match="Dataset"):
+        MemoryStorage().append(xr.Dataset({"u": ("x", [1.0])}))
+    for own in ({"dims": "time"}, {"dims": "x", "coords": {"time": ("x", [5.0, 6.0])}}):
+        storage = MemoryStorage.from_fields([xr.DataArray([1.0, 2.0], **own)])
+        with pytest.raises(InvalidInputError, match="rename"):
+            storage.to_xarray()
+
+
 def test_a_data_array_of_a_storage_can_be_sent_to_another_process(tmp_path: Path) -> None:
     with FileStorage(tmp_path / "a.h5") as storage:
         storage.append(Field(GRID, np.arange(8.0).reshape(4, 2)), 0)

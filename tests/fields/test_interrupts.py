@@ -164,3 +164,17 @@ def test_real_time_interrupts_follow_the_pace_of_the_simulation(
         now += 2 * (due - t)
         t = due
     assert interrupts.next(t) - t == pytest.approx(5)
+
+
+def test_real_time_interrupts_find_the_pace_of_a_simulation_that_is_far_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    interrupts = RealtimeInterrupts("1 hour")
+    asked = [interrupts.initialize(0)]
+    while now < 4 * 3600:  # a million in each second of the clock
+        asked.append(max(interrupts.next(asked[-1]), asked[-1] + 1e3))
+        now += (asked[-1] - asked[-2]) / 1e6
+    assert len(asked) < 12
+    assert asked[-1] - asked[-2] == pytest.approx(3.6e9, rel=0.1)

@@ -98,6 +98,18 @@ def test_a_part_that_is_not_there_is_said_so() -> None:
         pde.MemoryStorage.from_fields(FIELDS).extract_field(0, 0)
 
 
+def test_trackers_of_py_pde_take_our_interrupts() -> None:
+    times = (
+        (pde.ConstantInterrupts(0.5), [0, 0.5, 1]),
+        (pde.FixedInterrupts([0.2, 0.7]), [0.2, 0.7]),
+        (pde.LogarithmicInterrupts(0.2, 2), [0, 0.2, 0.6]),
+    )
+    trackers = [library.DataTracker(lambda field: field.average, each) for each, _ in times]
+    pde.DiffusionPDE().solve(FIELDS[1], 1, dt=0.1, backend="numpy", tracker=trackers)
+    for tracker, (_, expected) in zip(trackers, times, strict=True):
+        assert tracker.times == pytest.approx(expected)
+
+
 def test_a_loop_takes_a_collection_of_trackers() -> None:
     storages = [pde.MemoryStorage(), pde.MemoryStorage()]
     trackers = library.TrackerCollection([storage.tracker(2) for storage in storages])

@@ -82,8 +82,10 @@ def test_a_loop_needs_trackers_and_pairs() -> None:
     for trackers in wrong:
         with pytest.raises(InvalidInputError, match="tracker"):
             track(steps(), trackers)
-    with pytest.raises(InvalidInputError, match="pairs"):
-        list(track(iter([1.0]), MemoryStorage().tracker()))  # type: ignore[arg-type]
+    no_pairs: list[Any] = [1.0, (np.ones(2), 1.0), (float("nan"), np.ones(2)), (1, 2, 3)]
+    for given in no_pairs:
+        with pytest.raises(InvalidInputError, match="pairs"):
+            list(track(iter([given]), MemoryStorage().tracker()))
 
 
 def test_every_tracker_ends_also_where_the_end_of_one_fails() -> None:
@@ -155,6 +157,22 @@ def test_a_data_tracker_saves_what_a_function_returns(tmp_path: Path, extension:
         assert pickle.loads(path.read_bytes())[1][1]["mean"] == 10
 
 
+@pytest.mark.parametrize(
+    "function", [lambda s: s, lambda s: {"a": s[:1]}, lambda s: [s], lambda s: (s, 1)]
+)
+def test_a_data_tracker_keeps_results_that_show_the_state_of_their_time(function: Any) -> None:
+    tracker = DataTracker(function, 1)
+    list(track(steps(), tracker))
+    assert [
+        np.ravel(list(r.values()) if isinstance(r, dict) else r[0])[0] for r in tracker.data
+    ] == [
+        0,
+        10,
+        20,
+        30,
+    ]
+
+
 def test_a_data_tracker_refuses_what_it_cannot_do() -> None:
     for wrong in ({}, {"func": len, "storage": MemoryStorage()}, {"func": 3}):
         with pytest.raises(InvalidInputError):
@@ -191,6 +209,7 @@ def test_a_storage_of_ones_own_is_told_the_time_in_info() -> None:
     assert [time for time, _ in storage.kept[:4]] == pytest.approx([0, 1, 2, 3])
     assert len(storage) == 8
     assert storage[1].tolist() == [10] * 4
+    assert [field[0] for field in storage][:4] == [0, 10, 20, 30]
     with pytest.raises(StateError, match="_read_times"):
         _ = storage.times
 

@@ -84,7 +84,7 @@ class DataTracker(Tracker):
         if self._feeding is not None:
             self._feeding.handle(field, t)
             return
-        self.data.append(self._func(*(field, t)[: self._positions]))
+        self.data.append(_own(self._func(*(field, t)[: self._positions])))
         self.times.append(t)
 
     def finalize(self, info: Mapping[str, Any] | None = None) -> None:
@@ -146,7 +146,26 @@ class DataTracker(Tracker):
             elif extension == ".json":
                 self.dataframe.to_json(file, **options)
             else:
-                self.dataframe.to_excel(file, **options)
+                self._to_excel(file, options)
+
+    def _to_excel(self, file: Any, options: Mapping[str, Any]) -> None:
+        try:
+            self.dataframe.to_excel(file, **options)
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"a table for Excel needs another package: {error}; or use .csv"
+            ) from None
+
+
+def _own(result: Any) -> Any:
+    """Return a result that does not change with the solver's state, which it may be or show."""
+    if isinstance(result, dict):
+        return {key: _own(value) for key, value in result.items()}
+    if isinstance(result, list):
+        return [_own(value) for value in result]
+    if type(result) is tuple:
+        return tuple(map(_own, result))
+    return result.copy() if hasattr(result, "dtype") and hasattr(result, "copy") else result
 
 
 def _check_extension(filename: str | os.PathLike[str]) -> str:

@@ -17,10 +17,16 @@ import numpy as np
 
 from holdfast.errors import InvalidInputError
 from holdfast.fields._duration import seconds_of
+from holdfast.fields._pde import counts_as
 
 
 class Interrupts(ABC):
     """When a tracker is asked."""
+
+    def _class(self) -> type:
+        return counts_as(type(self), "pde.trackers.interrupts", "InterruptsBase")
+
+    __class__ = property(_class)  # trackers of py-pde take these too
 
     @abstractmethod
     def initialize(self, t: float) -> float:
@@ -230,11 +236,14 @@ class RealtimeInterrupts(Interrupts):
     def next(self, t: float) -> float:
         """Return when the pace since the last time would have taken the duration.
 
-        A distance changes by a factor of 4 at most: a step may have been slow for once.
+        A distance that would change by more than a factor of 4 goes half the way, in powers: a
+        step may have been slow or fast for once.
         """
         now = time.monotonic()
         pace = (t - self._at) / max(now - self._since, 1e-9)
-        self._step = min(max(pace * self.duration, self._step / 4), self._step * 4)
+        wanted = max(pace * self.duration, self._step / 16)
+        far = not self._step / 4 <= wanted <= self._step * 4
+        self._step = math.sqrt(self._step * wanted) if far else wanted
         self._since, self._at = now, t
         return t + self._step
 

@@ -1,5 +1,6 @@
 """`track`: trackers for a loop of one's own."""
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -65,12 +66,7 @@ def _steps(
     reason = "the loop was left"
     try:
         for pair in solver:
-            try:
-                t, state = pair
-            except (TypeError, ValueError):
-                raise InvalidInputError(
-                    f"the solver gave {pair!r}; it must give pairs of time and state"
-                ) from None
+            t, state = _moment(pair)
             wants_end = tracking.take(float(t), state)
             yield t, state
             if wants_end:
@@ -82,6 +78,16 @@ def _steps(
         raise
     finally:
         tracking.end(reason)
+
+
+def _moment(pair: Any) -> tuple[Any, Any]:
+    try:
+        t, state = pair
+        if math.isfinite(t):
+            return t, state
+    except (TypeError, ValueError):
+        pass
+    raise InvalidInputError(f"the solver gave {pair!r}; it must give pairs of time and state")
 
 
 class _Tracking:

@@ -59,7 +59,7 @@ class MemoryStorage(StorageBase):
             self._keep(Layout.of(field_obj))
         elif given and not self._info.keys().isdisjoint(FORM_KEYS):
             dtype = _common_dtype(given) or given[0].dtype
-            self._keep(Layout(given[0].shape, dtype, form_from(self._info)))
+            self._keep(Layout(given[0].shape, dtype, form_from(self._info).cast(dtype)))
         self._fill([] if times is None else times, given)
 
     def _fill(

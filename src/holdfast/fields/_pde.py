@@ -1,5 +1,6 @@
 """The forms of py-pde's fields, and what else needs py-pde itself."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -15,6 +16,18 @@ from holdfast.fields._forms import ATTRIBUTES, Array, Part, as_numbers
 def installed() -> bool:
     """Whether py-pde can be imported."""
     return find_spec("pde") is not None
+
+
+def counts_as(own: type, module: str, name: str) -> type:
+    """Return a class of ours, which py-pde takes for one of its own by ``isinstance``.
+
+    That asks an object for ``__class__``, at a moment when py-pde is certainly there, whichever was
+    imported first.
+    """
+    base = getattr(sys.modules.get(module), name, None)
+    if base is not None:
+        base.register(own)
+    return own
 
 
 def collection(fields: Sequence[Any], label: str | None) -> Any:

@@ -29,7 +29,9 @@ class Reading(Hooks):
         return self[slice(None) if index is None else index]
 
     def _fields(self, rows: range) -> Iterator[Any]:
-        if rows:
+        if type(self).__getitem__ is not Reading.__getitem__:  # a storage that keeps fields
+            yield from map(self.__getitem__, rows)
+        elif rows:
             form = self.form
             for values in self.frames(rows):
                 yield form.restore(values)

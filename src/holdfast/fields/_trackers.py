@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from holdfast.errors import HoldfastWarning, InvalidInputError
 from holdfast.fields._calls import positions
 from holdfast.fields._interrupts import parse_interrupts
 from holdfast.fields._mpi import is_main
+from holdfast.fields._pde import counts_as
 
 if TYPE_CHECKING:
     from holdfast.fields._base import StorageBase
@@ -39,15 +39,7 @@ class Tracker:
         self.interrupt = parse_interrupts(interrupts)
 
     def _class(self) -> type:
-        """Return the class; py-pde takes a tracker for one if ``isinstance`` says so.
-
-        That asks for ``__class__``, at a moment when py-pde is certainly there, whichever was
-        imported first.
-        """
-        base = sys.modules.get("pde.trackers.base")
-        if base is not None and Tracker not in base.TrackerBase.__subclasses__():
-            base.TrackerBase.register(Tracker)
-        return type(self)
+        return counts_as(type(self), "pde.trackers.base", "TrackerBase")
 
     __class__ = property(_class)  # as `unittest.mock` does it
 

@@ -111,6 +111,10 @@ class XarrayForm:
         InvalidInputError
             If a coordinate or an attribute cannot be kept.
         """
+        if not hasattr(array, "name"):
+            raise InvalidInputError(
+                "a Dataset is no field; store one of its DataArrays, or all by to_dataarray()"
+            )
         coords = {_text(key): _coordinate(key, value) for key, value in array.coords.items()}
         if TIME in coords and not coords[TIME].dims:
             del coords[TIME]
@@ -218,6 +222,11 @@ def to_xarray(storage: "Hooks") -> Any:
         dims: tuple[str, ...] = form.dims
         coords = {key: (c.dims, c.values, dict(c.attrs)) for key, c in form.coords.items()}
         attrs, name = dict(form.attrs), form.label
+        if TIME in dims or TIME in coords:
+            raise InvalidInputError(
+                f"{storage!r} holds DataArrays with a {TIME!r} of their own, which would be taken "
+                "for the times of the fields; rename it before they are stored"
+            )
     else:
         dims, coords = _axes(storage)
         attrs, name = {}, storage.info.get("label", getattr(form, "label", None))

@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from holdfast.integrity import (
     SEAL_FILE,
     calculate_directory_checksum,
     seal_directory,
+    transfer_directory,
     verify_directory,
 )
 
@@ -120,3 +122,18 @@ def test_a_damaged_or_missing_seal_is_an_error(tree: Path) -> None:
     (tree / SEAL_FILE).write_text(text.replace("sub.txt", "sub.tyt"))
     with pytest.raises(FormatError, match="damaged"):
         verify_directory(tree)
+
+
+def test_one_name_to_exclude_is_not_taken_for_parts_of_names(tree: Path) -> None:
+    wrong: Any = "a.txt"
+    with pytest.raises(InvalidInputError, match=r"\{'a.txt'\}"):
+        calculate_directory_checksum(tree, excluded_files=wrong, save_checksum=False)
+
+
+@pytest.mark.parametrize("threads", ["2", 2.5, [1]])
+def test_numbers_of_threads_are_whole_numbers(tree: Path, threads: Any) -> None:
+    with pytest.raises(InvalidInputError, match="whole number"):
+        calculate_directory_checksum(tree, threads, save_checksum=False)
+    with pytest.raises(InvalidInputError, match="whole number"):
+        transfer_directory(tree, Path("copy"), threads)
+    assert not Path("copy").exists()

@@ -1,11 +1,12 @@
 """Tracker files that somebody else wrote, edited or damaged."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from helpers import python
-from holdfast.errors import FormatError
+from holdfast.errors import FormatError, InvalidInputError
 from holdfast.jobs import ProcessingTracker
 
 FILE = Path("tracker.yaml")
@@ -66,3 +67,20 @@ def test_plain_numbers_written_by_hand_are_taken_for_text() -> None:
     tracker = ProcessingTracker(FILE)
     tracker.fail_job(JOB, "no ink")
     assert ProcessingTracker(FILE).get_job_info(JOB).executor_id == "4711"
+
+
+@pytest.mark.parametrize("text", ["dt: 0.1\nsteps: 100\n", "file_path: .\n"])
+def test_another_yaml_file_is_not_taken_for_an_empty_tracker_and_overwritten(text: str) -> None:
+    FILE.write_text(text)
+
+    with pytest.raises(FormatError, match="no tracker file"):
+        ProcessingTracker(FILE).initialize_jobs([("plot", "")])
+
+    assert FILE.read_text() == text
+
+
+@pytest.mark.parametrize("job", ["ab", "plot", ("plot", "a", "b"), (), 5, ("plot", None)], ids=str)
+def test_a_job_that_is_no_pair_of_texts_is_refused(job: Any) -> None:
+    with pytest.raises(InvalidInputError, match="a job is"):
+        ProcessingTracker(FILE).initialize_jobs([job])
+    assert not FILE.exists()

@@ -10,8 +10,8 @@ import xxhash
 
 from holdfast._atomic import replace_bytes
 from holdfast._sync import Durability
-from holdfast.errors import FormatError
-from holdfast.integrity._crew import each
+from holdfast.errors import FormatError, InvalidInputError
+from holdfast.integrity._crew import each, thread_count
 from holdfast.integrity._hash import file_digest, name_bytes
 from holdfast.integrity._tree import Entry, entries, require_folder
 
@@ -93,6 +93,7 @@ def file_digests(
     excluded: AbstractSet[str] | None = None,
 ) -> dict[str, bytes]:
     """Return the digest of every file that counts, by its relative name."""
+    threads = thread_count(threads)
     files = counted_files(directory, excluded)
     if sum(entry.status.st_size for entry in files) < _ALONE_BYTES and len(files) < _ALONE_FILES:
         threads = 1
@@ -114,6 +115,10 @@ def counted_files(directory: Path, excluded: AbstractSet[str] | None = None) -> 
     OSError
         If a folder cannot be listed or a symlink leads nowhere.
     """
+    if isinstance(excluded, str | bytes):  # whose parts would be left out
+        raise InvalidInputError(
+            f"excluded_files is a set of names, such as {{{excluded!r}}}, not one name"
+        )
     left_out = {CHECKSUM_FILE} if excluded is None else excluded
     found = []
     for entry in entries(directory):

@@ -1,10 +1,12 @@
 """Work on many files by several threads, of which the caller's is one."""
 
+import operator
 import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from holdfast.errors import InvalidInputError
 from holdfast.integrity._progress import bar
 
 T = TypeVar("T")
@@ -12,9 +14,21 @@ R = TypeVar("R")
 
 
 def thread_count(wanted: int | None) -> int:
-    """Return how many threads to use; None or less than one stands for every processor."""
-    if wanted is not None and wanted >= 1:
-        return int(wanted)
+    """Return how many threads to use; None or less than one stands for every processor.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no whole number.
+    """
+    try:
+        count = 0 if wanted is None else operator.index(wanted)
+    except TypeError:
+        raise InvalidInputError(
+            f"the number of threads must be a whole number, not {wanted!r}"
+        ) from None
+    if count >= 1:
+        return count
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -72,9 +72,10 @@ def parse(content: bytes, where: str) -> dict[str, JobState]:
         If it is none.
     """
     data = load_yaml(content, where)
-    if data is None:
+    if data is None or data == {}:
         return {}
-    jobs = (data.get("jobs") or {}) if isinstance(data, dict) else None
+    # Without any jobs it is another file, which adding some would overwrite.
+    jobs = (data["jobs"] or {}) if isinstance(data, dict) and "jobs" in data else None
     if not isinstance(jobs, dict):
         raise FormatError(f"{where} is no tracker file: it has no mapping of jobs; restore it")
     return {str(name): _job(fields, f"{where}: job {name}") for name, fields in jobs.items()}

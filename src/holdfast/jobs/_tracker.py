@@ -95,7 +95,7 @@ class ProcessingTracker(Queries):
         OSError
             If the disk is full.
         """
-        ids, header = self._file.add([_checked(*job) for job in jobs])
+        ids, header = self._file.add([_checked(job) for job in jobs])
         _folding.after(self._file, header)
         return ids
 
@@ -319,9 +319,11 @@ def _text(value: str) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
-def _checked(job_name: str, specifier: str = "") -> tuple[str, str]:
-    if not all(isinstance(part, str) for part in (job_name, specifier)):
-        raise InvalidInputError(f"a job is (name, specifier), both text: {(job_name, specifier)!r}")
+def _checked(job: Any) -> tuple[str, str]:
+    parts = tuple(job) if isinstance(job, tuple | list) else ()
+    if len(parts) not in (1, 2) or not all(isinstance(part, str) for part in parts):
+        raise InvalidInputError(f"a job is (name, specifier), both text: {job!r}")
+    job_name, specifier = (*parts, "")[:2]
     if not job_name or ":" in job_name:
         raise InvalidInputError(
             f"the job name {job_name!r} {'holds a colon' if job_name else 'is empty'}; choose "

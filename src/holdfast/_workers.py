@@ -1,13 +1,17 @@
-"""Worker processes, which end when the process that started them has."""
+"""Worker processes, which end when the process that started them has.
 
-import multiprocessing
+What starts them is imported when it is asked for: who only counts cores may do so late in the exit
+of a process, when it cannot be imported any more.
+"""
+
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import suppress
-from multiprocessing.connection import wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, ProcessPoolExecutor
 
 LOOK_SECONDS = 1.0
 """How often a worker looks who its parent is."""
@@ -22,7 +26,7 @@ def usable_cores() -> int:
 
 def pool(
     workers: int, begin: Callable[..., object] | None = None, *given: Any
-) -> ProcessPoolExecutor:
+) -> "ProcessPoolExecutor":
     """Return an executor of spawned processes, none of which outlives this one.
 
     Parameters
@@ -32,6 +36,9 @@ def pool(
     begin : callable, optional
         What each calls first, with `given`.
     """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     # Spawned workers share neither locks nor threads nor open files with this process; forking a
     # process that has threads (ours, or those of a numerics library) can deadlock the child.
     context = multiprocessing.get_context("spawn")
@@ -44,12 +51,14 @@ def _begin(begin: Callable[..., object] | None, given: tuple[Any, ...]) -> None:
         begin(*given)
 
 
-def watch_all(executor: Executor) -> None:
+def watch_all(executor: "Executor") -> None:
     """Let an executor see the death of every worker, once all tasks are submitted to it.
 
     `ProcessPoolExecutor` starts a worker after it has begun to wait for those that it knows, so it
     would overlook the death of the last one until another finishes a task; a submission wakes it.
     """
+    from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+
     if isinstance(executor, ProcessPoolExecutor):
         with suppress(BrokenExecutor):
             executor.submit(os.getpid)
@@ -65,6 +74,9 @@ def end_with_parent() -> None:
 
 
 def _watch_parent() -> None:
+    import multiprocessing
+    from multiprocessing.connection import wait
+
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid is None:
         return

@@ -149,3 +149,31 @@ def test_appending_goes_on_when_a_full_disk_has_room_again() -> None:
     with h5py.File("x.h5") as plain:
         assert plain["times"][:].tolist() == kept
         assert (plain["data"][:, 5, 5] == kept).all()
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("room", [0, 5000, 400_000])
+@pytest.mark.parametrize("sync", ["background", "always"])
+def test_a_full_disk_names_the_file_at_each_call_and_the_same_storage_goes_on(
+    sync: Any, room: int, *, there: bool
+) -> None:
+    if there:
+        with FileStorage("heat.h5") as storage:
+            storage.append(np.zeros((64, 64)), 0)
+    kept: list[float] = []
+    storage = FileStorage("heat.h5", sync=sync, compression="gzip", chunk_shape=16)
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, old[1]))
+    try:
+        for _ in range(3):
+            with pytest.raises(OSError, match=r"File too large.*heat\.h5"):  # noqa: PT012 - which one meets it is open
+                for n in range(1000):
+                    storage.append(np.full((64, 64), float(n)), len(kept))
+                    kept.append(float(n))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+    storage.append(np.full((64, 64), 7.0), len(kept))
+    storage.close()
+    assert FileStorage("heat.h5", write_mode="readonly").data[:, 5, 5].tolist() == [*kept, 7.0]

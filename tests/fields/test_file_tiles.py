@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from holdfast.errors import InvalidInputError
-from holdfast.fields import FileStorage, StorageBase
+from holdfast.fields import Field, FileStorage, Grid, StorageBase
 from holdfast.hdf5 import recover
 from holdfast.testing.storages import StorageTests
 
@@ -70,6 +70,7 @@ def test_a_chunk_shape_with_more_axes_than_the_fields_is_refused_and_leaves_no_f
     storage = FileStorage("x.h5", chunk_shape=(4, 4, 4))
     with pytest.raises(InvalidInputError, match="tile"):
         storage.append(np.zeros((9, 9)), 0)
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.parametrize(
@@ -115,3 +116,30 @@ def test_tiles_of_a_killed_writer_are_seen_recovered_and_counted() -> None:
     with FileStorage("x.h5", write_mode="append") as storage:
         storage.append(np.full((6, 6), 12.0), 12)
     assert FileStorage("x.h5", write_mode="readonly").data[:, 0, 0].tolist() == list(range(13))
+
+
+def test_one_number_of_cells_is_for_each_axis_of_the_grid() -> None:
+    grid = Grid.cartesian([[0, 1], [0, 1]], [9, 10])
+    with FileStorage("vectors.h5", chunk_shape=4) as storage:
+        storage.append(Field(grid, np.zeros((2, 9, 10))), 0)
+    number: Any = np.int64(4)
+    with FileStorage("arrays.h5", chunk_shape=number) as storage:
+        storage.append(np.zeros((3, 9, 10)), 0)
+    with h5py.File("vectors.h5") as vectors, h5py.File("arrays.h5") as arrays:
+        assert vectors["data"].chunks[1:] == (2, 4, 4)
+        assert arrays["data"].chunks[1:] == (3, 4, 4)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 4, 4)])
+def test_a_chunk_shape_of_another_grid_is_refused(shape: tuple[int, ...]) -> None:
+    storage = FileStorage("x.h5", chunk_shape=shape)
+    field = Field(Grid.cartesian([[0, 1], [0, 1]], [9, 10]), np.zeros((2, 9, 10)))
+    with pytest.raises(InvalidInputError, match=r"chunk_shape=.*axes.*2"):
+        storage.append(field, 0)
+    assert not list(Path().iterdir())
+
+
+def test_fields_a_chunk_that_hdf5_could_not_make_are_refused() -> None:
+    storage = FileStorage("x.h5", chunks=1 << 20)
+    with pytest.raises(InvalidInputError, match="4 GiB"):
+        storage.append(np.zeros((64, 64)), 0)

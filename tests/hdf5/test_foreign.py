@@ -126,3 +126,64 @@ def test_links_and_data_in_other_files_are_not_followed() -> None:
         file.append("real", 2.0)
     assert Path("secret.h5").read_bytes() == before
     assert AppendReader("x.h5").read("real", 0, 2).tolist() == [1.0, 2.0]
+
+
+def made_by_hdf5(item: Any, shape: tuple[int, ...] = (), *, filters: str = "") -> None:
+    """Make an empty dataset of items that h5py does not offer, filtered in the order given."""
+    rows = h5py.h5s.create_simple((0, *shape), (h5py.h5s.UNLIMITED, *shape))
+    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    how.set_chunk((4, *shape))
+    for letter in filters:
+        how.set_deflate(4) if letter == "g" else how.set_shuffle()
+    with h5py.File("x.h5", "w") as plain:
+        h5py.h5d.create(plain.id, b"x", item, rows, how)
+
+
+def integers_of_20_bits() -> Any:
+    item = h5py.h5t.STD_I32LE.copy()
+    item.set_precision(20)
+    item.set_offset(4)
+    return item
+
+
+def floats_of_3_bytes() -> Any:
+    item = h5py.h5t.IEEE_F32LE.copy()
+    item.set_fields(23, 15, 8, 0, 15)
+    item.set_size(3)
+    return item
+
+
+@pytest.mark.parametrize("filters", ["", "g", "sg", "gs", "gg"])
+@pytest.mark.parametrize("item", [integers_of_20_bits, floats_of_3_bytes, None])
+def test_items_and_filters_that_only_hdf5_knows_are_written_and_read_by_it(
+    item: Any, filters: str
+) -> None:
+    made_by_hdf5(item() if item else h5py.h5t.IEEE_F64LE, (3,), filters=filters)
+    with AppendFile("x.h5") as file:
+        for start in range(0, 18, 6):
+            file.extend("x", ROWS[start : start + 6].astype(file.stream("x").kind.dtype))
+            file.checkpoint()
+            assert (AppendReader("x.h5").read("x", 0, start + 6) == ROWS[: start + 6]).all()
+    with h5py.File("x.h5") as plain:
+        assert (plain["x"][:] == ROWS[:18]).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"compression": "lzf"}])
+@pytest.mark.parametrize("chunks", [(3, 2), (3, 3), (1, 1)])
+def test_what_was_never_written_is_what_its_maker_said_it_is(
+    options: dict[str, Any], chunks: tuple[int, ...]
+) -> None:
+    with h5py.File("x.h5", "w") as plain:
+        made = plain.create_dataset(
+            "x", (20, 3), "f8", chunks=chunks, maxshape=(None, 3), fillvalue=np.nan, **options
+        )
+        made[4:6] = ROWS[4:6]
+        there = made[:]
+    for _ in range(2):
+        reader = AppendReader("x.h5")
+        assert np.array_equal(reader.read("x", 0, 20), there, equal_nan=True)
+        point = reader.read_box("x", 2, 19, ((1, 2),))
+        assert np.array_equal(point, there[2:19, 1:2], equal_nan=True)
+        with AppendFile("x.h5") as file:
+            file.append("x", ROWS[0])
+    assert (AppendReader("x.h5").read("x", 20, 22) == ROWS[0]).all()

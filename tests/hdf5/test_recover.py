@@ -2,14 +2,16 @@
 
 import os
 import shutil
+import threading
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
 from helpers import contents, end, python, start
-from holdfast.errors import IntegrityError, LockedError, MissingFileError
+from holdfast.errors import IntegrityError, LockedError, MissingFileError, StateError
 from holdfast.hdf5 import AppendFile, AppendReader, RowType, recover
 from holdfast.journal._format import HEADER_BYTES, MARKS_AT, PAGE, unpack_generation
 from holdfast.journal._reader import _blocks
@@ -156,3 +158,64 @@ def _nonce(content: bytearray) -> int:
     header = unpack_generation(bytes(content[:PAGE]))
     assert header is not None
     return header.nonce
+
+
+@pytest.mark.parametrize(
+    "count",
+    ["null", b"null", np.array(["null", "null"]), np.array([1, 2]), np.zeros(0), 3, "", "{"],
+)
+@pytest.mark.parametrize("prefix", ["", "group/"])
+def test_a_count_of_fields_that_is_none_does_not_keep_rows_from_being_recovered(
+    count: Any, prefix: str
+) -> None:
+    with AppendFile("x.h5") as file:
+        file.set_attribute("", "data_length", count)
+    left = """
+        import os
+        from holdfast.hdf5 import AppendFile
+        file = AppendFile("x.h5")
+        for name in ("data", "times"):
+            file.append(name + {!r}, 1.0)
+        os._exit(1)
+    """
+    python(left.format(prefix and f"/{prefix}x"))
+    assert sum(recover("x.h5").rows.values()) == 2
+    with h5py.File("x.h5") as plain:
+        counted = isinstance(count, str) and count == "null" and not prefix
+        assert np.array_equal(plain.attrs["data_length"], "1" if counted else count)
+
+
+def test_fields_are_not_counted_in_another_file() -> None:
+    with h5py.File("other.h5", "w") as other:
+        other["there"] = np.zeros(7)
+    with h5py.File("x.h5", "w") as plain:
+        plain.attrs["data_length"] = "null"
+        plain["data"] = plain["times"] = h5py.ExternalLink("other.h5", "there")
+    python(
+        """
+        import os
+        from holdfast.hdf5 import AppendFile
+        AppendFile("x.h5").append("x", 1.0)
+        os._exit(1)
+        """
+    )
+    assert recover("x.h5").rows == {"x": 1}
+    with h5py.File("x.h5") as plain:
+        assert plain.attrs["data_length"] == "null"
+
+
+def test_a_recovery_that_can_start_no_thread_says_so_and_can_be_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    python(KILLED, 0)
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(StateError, match="thread"):
+            recover("x.h5")
+        with pytest.raises(StateError, match="thread"):
+            AppendFile("x.h5")
+    assert recover("x.h5").rows["x"] == 1001

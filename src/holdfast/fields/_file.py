@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from holdfast._process import ForkGuard
 from holdfast._sync import SyncMode
-from holdfast.errors import HoldfastError, InvalidInputError, StateError
+from holdfast.errors import HoldfastError, StateError
 from holdfast.fields._base import StorageBase, WriteMode
 from holdfast.fields._file_box import box_of
+from holdfast.fields._file_errors import names_file
+from holdfast.fields._file_options import FileOptions, number_of_fields, tile_of
 from holdfast.fields._file_reader import FileReader
-from holdfast.fields._file_writer import FileOptions, FileWriter, begin_anew, erase, in_the_way
+from holdfast.fields._file_writer import FileWriter, begin_anew, erase, in_the_way
 from holdfast.fields._forms import Array, Layout, dtype_of
 from holdfast.fields._hooks import Stored
 from holdfast.fields._mpi import is_main
@@ -68,8 +70,8 @@ class FileStorage(StorageBase):
     chunks : int, optional
         Fields a chunk of a new file; chosen by their size if left out.
     chunk_shape : int or tuple of int, optional
-        Cells a chunk of a new file along each axis of the grid, so that the series at a point is
-        read without the rest, compressed or not; whole fields if left out.
+        Cells a chunk of a new file along each axis of the grid, or along all, so that the series
+        at a point is read without the rest, compressed or not; whole fields if left out.
     allow_backwards : bool
         Whether a field may be earlier than the one before it.
     keep_opened : bool
@@ -119,11 +121,11 @@ class FileStorage(StorageBase):
         journal_bytes: int = 256 << 20,
     ) -> None:
         super().__init__(info=info, write_mode=write_mode, allow_backwards=allow_backwards)
-        self._every = _number_of_fields("every", every)
+        self._every = number_of_fields("every", every)
         self._max_length = (
-            None if max_length is None else _number_of_fields("max_length", max_length)
+            None if max_length is None else number_of_fields("max_length", max_length)
         )
-        chunks = None if chunks is None else _number_of_fields("chunks", chunks)
+        chunks = None if chunks is None else number_of_fields("chunks", chunks)
         self._filename, self._path = Path(filename), Path(os.path.abspath(filename))
         self.keep_opened = keep_opened
         self._dtype = None if dtype is None else dtype_of(dtype)
@@ -132,7 +134,7 @@ class FileStorage(StorageBase):
             compression_opts,
             shuffle,
             chunks,
-            _tile(chunk_shape),
+            tile_of(chunk_shape),
             sync,
             interval,
             journal_bytes,
@@ -279,6 +281,7 @@ class FileStorage(StorageBase):
         if self._reader.refresh() and self._writer is None:
             self._forget()
 
+    @names_file
     def _begin(self, layout: Layout, *, truncate: bool) -> None:
         self._guard.check(f"{self!r}")
         self._end_older(truncate=truncate)
@@ -305,6 +308,7 @@ class FileStorage(StorageBase):
         self._writer, self._rows = writer, rows
         _writers[str(self._path)] = weakref.ref(self), writer
 
+    @names_file
     def _append_data(self, data: Array, time: float) -> None:
         if self._max_length is not None and self._rows >= self._max_length:
             raise StateError(
@@ -322,6 +326,7 @@ class FileStorage(StorageBase):
         self._to_replace = False
         self._reader.forget()
 
+    @names_file
     def _end(self) -> None:
         if self._to_replace:
             self._replace(None)
@@ -335,6 +340,7 @@ class FileStorage(StorageBase):
             del _writers[str(self._path)]
         self._writer = None
 
+    @names_file
     def _erase(self) -> None:
         layout = self._layout if self._is_writing else None
         if self._writer is not None:
@@ -375,24 +381,3 @@ class FileStorage(StorageBase):
 
     def _read_data(self, start: int, stop: int) -> Array:
         return self._reader.data(start, stop)
-
-
-def _number_of_fields(name: str, number: Any) -> int:
-    if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 1:
-        raise InvalidInputError(f"{name} is a number of fields, at least 1, not {number!r}")
-    return int(number)
-
-
-def _tile(chunk_shape: Any) -> tuple[int, ...] | None:
-    if chunk_shape is None:
-        return None
-    axes = [chunk_shape] if isinstance(chunk_shape, int | np.integer) else chunk_shape
-    numbers = list(axes) if isinstance(axes, Sequence | np.ndarray) else [axes]
-    if not numbers or any(
-        not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1 for n in numbers
-    ):
-        raise InvalidInputError(
-            f"chunk_shape is a number of cells for each axis of the grid, at least 1, such as "
-            f"(64, 64), not {chunk_shape!r}"
-        )
-    return tuple(int(n) for n in numbers)

@@ -7,25 +7,19 @@ How a file is replaced, and what becomes of a field whose time did not fit any m
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from holdfast._atomic import make_folder, temporary_beside
-from holdfast._sync import Durability, SyncMode
+from holdfast._atomic import temporary_beside
+from holdfast._sync import Durability
 from holdfast.errors import FormatError, IntegrityError, LockedError
+from holdfast.fields._file_options import FileOptions
 from holdfast.fields._file_reader import DATA, LENGTH, TIMES, FileReader, encoded
 from holdfast.fields._forms import Array, Layout
-from holdfast.hdf5 import (
-    AppendFile,
-    Compression,
-    RowType,
-    check_options,
-    closed_on_error,
-    recover,
-)
+from holdfast.hdf5 import AppendFile, RowType, closed_on_error, recover
 from holdfast.journal import WriterLock, journal_folder, writer_lives
 
 COPIED_BYTES = 8 << 20
@@ -33,42 +27,6 @@ COPIED_BYTES = 8 << 20
 
 CHUNK_BYTES = 64 << 10
 """Bytes of a chunk of small fields, in a file that replaces another."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileOptions:
-    """How a file is written; see `FileStorage`."""
-
-    compression: str | bool | None = None
-    compression_opts: int | None = None
-    shuffle: bool | None = None
-    chunks: int | None = None
-    chunk_shape: tuple[int, ...] | None = None
-    sync: SyncMode = "background"
-    interval: float = 5.0
-    journal_bytes: int = 256 << 20
-
-    def __post_init__(self) -> None:
-        Compression.of(self.compression, self.compression_opts, shuffle=self.shuffle)
-        Durability(self.sync)
-        check_options(self.interval, self.journal_bytes)
-
-    def open(self, path: Path) -> AppendFile:
-        """Open a file to append to it."""
-        make_folder(path.parent, Durability(self.sync))
-        return AppendFile(
-            path, sync=self.sync, interval=self.interval, journal_bytes=self.journal_bytes
-        )
-
-    def stored(self) -> dict[str, Any]:
-        """Return how a new dataset of values is stored."""
-        how = {"compression": self.compression, "level": self.compression_opts}
-        return {
-            **how,
-            "shuffle": self.shuffle,
-            "chunk_rows": self.chunks,
-            "tile": self.chunk_shape,
-        }
 
 
 class FileWriter:
@@ -98,10 +56,11 @@ class FileWriter:
     ) -> None:
         self._owed: float | None = None
         self._kind = RowType(layout.dtype, layout.shape)
+        stored = options.stored(layout)  # first: what is refused leaves no file
         self._file = options.open(path)
         try:
             self.describe(info)  # first: rows without it would be taken for plain arrays
-            self._data = self._file.stream(DATA, self._kind, **options.stored())
+            self._data = self._file.stream(DATA, self._kind, **stored)
             self._times = self._file.stream(TIMES, RowType(np.dtype(np.float64)))
         except BaseException:
             self._file.close()

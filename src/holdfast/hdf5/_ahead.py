@@ -2,11 +2,13 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from holdfast._workers import usable_cores
 from holdfast.hdf5._thread import Call
 
 Item = TypeVar("Item")
@@ -24,8 +26,10 @@ Calls = SimpleQueue[Call[Any] | None]
 
 def in_order(
     call: Callable[[Item], Result], items: Iterable[Item], *, size: int, count: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield what a call returns for each item, computed ahead by helper threads.
+
+    It is to be closed: an error's traceback would keep it, and its threads, as long as the error.
 
     Parameters
     ----------
@@ -38,16 +42,17 @@ def in_order(
     count : int
         How many there are.
     """
-    most = min(_cores(), MOST_THREADS, count, MOST_BYTES // max(2 * size, 1))
+    most = min(usable_cores(), MOST_THREADS, count, MOST_BYTES // max(2 * size, 1))
     if most < 2 or size * count < _WORTH:
         yield from map(call, items)
         return
     calls: Calls = SimpleQueue()
-    helpers = _started(most, calls)
+    helpers: list[threading.Thread] = []
     try:
+        _start(helpers, most, calls)
         yield from _results(call, items, calls, ahead=2 * most if helpers else 0)
     finally:
-        _end(calls, helpers)
+        _end(helpers, calls)
 
 
 def _results(
@@ -67,40 +72,31 @@ def _results(
         yield begun.popleft().result()
 
 
-def _started(count: int, calls: Calls) -> list[threading.Thread]:
-    """Return threads that were started: none where the system, or an exit, allows none."""
-    helpers = []
+def _start(helpers: list[threading.Thread], count: int, calls: Calls) -> None:
+    """Start threads: none where the system, or an exit, allows none."""
     for _ in range(count):
         helper = threading.Thread(target=_work, args=(calls,), name="holdfast-chunks", daemon=True)
         try:
             helper.start()
         except RuntimeError:
-            break
+            return
         helpers.append(helper)
-    return helpers
 
 
 def _work(calls: Calls) -> None:
     while (work := calls.get()) is not None:
         work.run()
         del work
+    calls.put(None)  # for the next: an interrupt may have come before all were known
 
 
-def _end(calls: Calls, helpers: list[threading.Thread]) -> None:
+def _end(helpers: list[threading.Thread], calls: Calls) -> None:
     """End the threads; what nobody waits for any more is not begun."""
     try:
-        while True:
-            calls.get_nowait()
-    except Empty:
-        pass
-    for _ in helpers:
+        with suppress(Empty):
+            while True:
+                calls.get_nowait()
+    finally:
         calls.put(None)
     for helper in helpers:
         helper.join()
-
-
-@cache
-def _cores() -> int:
-    from holdfast._workers import usable_cores  # brings multiprocessing along
-
-    return usable_cores()

@@ -126,11 +126,18 @@ def count_fields(file: h5py.File) -> None:
     py-pde, whose layout it is, goes on behind a number only; ``null`` is what a writer leaves there
     until its end.
     """
-    if file.attrs.get(_FIELDS) != "null" or not {"data", "times"} <= set(file):
+    count = file.attrs.get(_FIELDS)
+    if not isinstance(count, str) or count != "null":  # an array compares item by item
         return
-    lengths = [file[name].shape[0] for name in ("data", "times") if file[name].shape]
+    linked = [name for name in ("data", "times") if _is_here(file, name)]
+    lengths = [item.shape[0] for item in map(file.get, linked) if getattr(item, "shape", ())]
     if len(lengths) == 2:
         file.attrs[_FIELDS] = str(min(lengths))
+
+
+def _is_here(file: h5py.File, name: str) -> bool:
+    """Whether a name is of this file itself: links to others are not followed."""
+    return isinstance(file.get(name, getlink=True), h5py.HardLink)
 
 
 def _declare(file: h5py.File, name: str, ndim: int, dtype: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from holdfast._names import listing
 from holdfast.errors import InvalidInputError, MissingDependencyError
-from holdfast.hdf5._rows import RowType, bytes_of
+from holdfast.hdf5._rows import LARGEST_ROW, RowType, bytes_of
 
 LARGEST_CHUNK = 1 << 20
 SMALLEST_CHUNK = 1 << 10
@@ -189,19 +189,30 @@ class ChunkShape:
         Raises
         ------
         InvalidInputError
-            If a number is not positive, or rows have fewer axes than a tile.
+            If a number is none, or not positive, rows have fewer axes than a tile, or a chunk would
+            be larger than HDF5 takes.
         """
-        if self.rows is not None and self.rows < 1:
-            raise InvalidInputError(f"stream {name!r}: a chunk has at least 1 row, not {self.rows}")
-        if self.tile is not None and min(self.tile, default=1) < 1:
+        if self.rows is not None and not _is_count(self.rows):
             raise InvalidInputError(
-                f"stream {name!r}: a tile has at least 1 item along each axis, not {self.tile}"
+                f"stream {name!r}: a chunk has at least 1 row, not {self.rows!r}"
+            )
+        if self.tile is not None and not _are_counts(self.tile):
+            raise InvalidInputError(
+                f"stream {name!r}: a tile has at least 1 item along each axis, such as (64, 64), "
+                f"not {self.tile!r}"
             )
         if self.tile is not None and kind is not None and len(self.tile) > len(kind.shape):
             raise InvalidInputError(
                 f"stream {name!r} has rows of shape {kind.shape}, which have no tiles of shape "
                 f"{self.tile}: give a number for each of the last axes at most"
             )
+        if self.rows is not None and kind is not None:
+            size = math.prod(self.of(kind, 1, final=False)) * kind.dtype.itemsize
+            if size >= LARGEST_ROW:
+                raise InvalidInputError(
+                    f"stream {name!r}: a chunk of {self.rows} rows takes {size} bytes, and HDF5 "
+                    "takes less than 4 GiB; choose fewer rows"
+                )
 
     def of(self, kind: RowType, rows: int, *, final: bool) -> tuple[int, ...]:
         """Return the shape of a chunk of a new dataset; see `rows_per_chunk`."""
@@ -217,13 +228,25 @@ class ChunkShape:
 
     def describe(self) -> dict[str, Any]:
         """Return plain data that `parse` reads."""
-        return {"chunk_rows": self.rows, "tile": self.tile}
+        return {
+            "chunk_rows": None if self.rows is None else int(self.rows),
+            "tile": None if self.tile is None else [int(n) for n in self.tile],
+        }
 
     @classmethod
     def parse(cls, described: dict[str, Any]) -> "ChunkShape":
         """Read what `describe` gave."""
         tile = described.get("tile")
         return cls(described.get("chunk_rows"), None if tile is None else tuple(tile))
+
+
+def _is_count(number: Any) -> bool:
+    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    return whole and number >= 1
+
+
+def _are_counts(numbers: Any) -> bool:
+    return isinstance(numbers, tuple | list) and all(map(_is_count, numbers))
 
 
 def rows_per_chunk(kind: RowType, rows: int, *, final: bool) -> int:

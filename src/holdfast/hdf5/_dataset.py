@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import h5py
@@ -14,6 +15,17 @@ from holdfast.hdf5._ahead import in_order
 from holdfast.hdf5._chunks import ChunkShape, Compression
 from holdfast.hdf5._overlay import Overlay
 from holdfast.hdf5._rows import TIME_UNIT, RowType, bytes_of, without_metadata
+
+OTHER = "other"
+"""In place of a compression's name: chunks that only HDF5 can make and read."""
+
+_KNOWN_FILTERS: tuple[list[int], ...] = (
+    [],
+    [h5py.h5z.FILTER_DEFLATE],
+    [h5py.h5z.FILTER_SHUFFLE],
+    [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE],
+)
+"""In their order."""
 
 _Tile = tuple[tuple[int, ...], "bytes | memoryview"]
 """The first items of a chunk, and its bytes."""
@@ -145,16 +157,15 @@ class DatasetWriter:
             origin, content = tile
             return origin, self._compression.encode(content, itemsize)
 
-        tiles = self._tiles(start, stop, read)
-        if self._compression.name is None:
-            encoded: Iterable[tuple[tuple[int, ...], Any]] = map(encode, tiles)
-        else:
-            chunks = -(-(stop - start) // self._step) * len(self._origins())
-            encoded = in_order(encode, tiles, size=size, count=max(chunks, 1))
-        for origin, content in encoded:
-            with self._overlay.lend(content):
-                self._dataset.id.write_direct_chunk(origin, content)
-            self._overlay.drain()
+        # What is not compressed is not worth a thread.
+        chunks = -(-(stop - start) // self._step) * len(self._origins())
+        count = chunks if self._compression.name is not None else 1
+        encoded = in_order(encode, self._tiles(start, stop, read), size=size, count=count)
+        with closing(encoded):
+            for origin, content in encoded:
+                with self._overlay.lend(content):
+                    self._dataset.id.write_direct_chunk(origin, content)
+                self._overlay.drain()
 
     def _tiles(self, start: int, stop: int, read: Callable[[int, int], Any]) -> "Iterator[_Tile]":
         """Yield the first items and the bytes of each chunk."""
@@ -232,10 +243,18 @@ def kind_of(dataset: Any) -> RowType:
 
 def compression_of(dataset: Any) -> Compression:
     """Return how a dataset is compressed, as far as this module can do so itself."""
-    names = set(dataset._filters)  # noqa: SLF001 - the only place h5py tells all filters
-    known = {"gzip", "shuffle"}
-    if names - known:
-        return Compression("other", None, shuffle="shuffle" in names)
-    return Compression(
-        "gzip" if "gzip" in names else None, dataset.compression_opts, "shuffle" in names
-    )
+    made = dataset.id.get_create_plist()
+    filters = [made.get_filter(n)[0] for n in range(made.get_nfilters())]
+    shuffle = h5py.h5z.FILTER_SHUFFLE in filters
+    if not is_raw(dataset) or filters not in _KNOWN_FILTERS:
+        return Compression(OTHER, None, shuffle)
+    gzip = h5py.h5z.FILTER_DEFLATE in filters
+    return Compression("gzip" if gzip else None, dataset.compression_opts, shuffle)
+
+
+def is_raw(dataset: Any) -> bool:
+    """Whether items are on disk, filters aside, as NumPy has them in memory."""
+    dtype = dataset.dtype
+    if dtype.hasobject or dtype.subdtype:
+        return False
+    return bool(dataset.id.get_type() == h5py.h5t.py_create(dtype, logical=True))

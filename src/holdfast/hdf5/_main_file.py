@@ -6,6 +6,7 @@ Datasets that other programs have made otherwise are read by HDF5 when they are 
 
 import contextlib
 import itertools
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from holdfast.errors import FormatError
 from holdfast.hdf5._commit import read_redo
-from holdfast.hdf5._dataset import compression_of, kind_of
+from holdfast.hdf5._dataset import OTHER, compression_of, is_raw, kind_of
 from holdfast.hdf5._overlay import Overlay
 from holdfast.hdf5._rows import RowType, bytes_of
 from holdfast.hdf5._superblock import committed_size
@@ -316,7 +317,7 @@ def _index_of(dataset: Any) -> DatasetIndex:
     if dataset.shape is None:
         return DatasetIndex(kind, 0, attributes)
     index = DatasetIndex(kind, dataset.shape[0] if dataset.shape else 1, attributes)
-    if not dataset.shape or not _is_raw(dataset, kind) or dataset.is_virtual or dataset.external:
+    if not dataset.shape or not is_raw(dataset) or dataset.is_virtual or dataset.external:
         return index
     if dataset.chunks is None:
         address = dataset.id.get_offset()
@@ -324,12 +325,14 @@ def _index_of(dataset: Any) -> DatasetIndex:
             index.step, index.plain = max(index.length, 1), True
             index.tiles[0] = [((), address, 0, 0)]
         return index
+    if _has_filled_gaps(dataset):
+        return index
     index.step = dataset.chunks[0]
     index.plain = dataset.chunks[1:] == dataset.shape[1:] and not dataset._filters  # noqa: SLF001 - the only place h5py tells all filters
     if not index.plain:
         index.properties = dataset.id.get_create_plist().copy()
-        if set(dataset._filters) <= {"gzip", "shuffle"}:  # noqa: SLF001 - likewise
-            how = compression_of(dataset)
+        how = compression_of(dataset)
+        if how.name != OTHER:
             index.chunking = Chunking(index.step, dataset.chunks[1:], how, kind.stored)
     if dataset.id.get_num_chunks():
 
@@ -342,8 +345,9 @@ def _index_of(dataset: Any) -> DatasetIndex:
     return index
 
 
-def _is_raw(dataset: Any, kind: RowType) -> bool:
-    """Whether items are on disk as NumPy has them in memory."""
-    if kind.dtype.hasobject or kind.dtype.subdtype:
+def _has_filled_gaps(dataset: Any) -> bool:
+    """Whether items of chunks that were never written are something else than zeros."""
+    if not np.asarray(dataset.fillvalue).tobytes().strip(b"\0"):
         return False
-    return bool(dataset.id.get_type() == h5py.h5t.py_create(kind.stored, logical=True))
+    sizes = zip(dataset.shape, dataset.chunks, strict=True)
+    return bool(dataset.id.get_num_chunks() < math.prod(-(-n // chunk) for n, chunk in sizes))

@@ -79,18 +79,23 @@ def recover(path: str | os.PathLike[str]) -> Recovered:
             raise MissingFileError(f"there is no file {file}, nor a journal of it; check the path")
         return Recovered()
     lock = WriterLock(folder)
-    thread = Hdf5Thread(lambda: None, 60.0)
     try:
-        done = thread.submit(lambda: recover_locked(file, folder)).result()
+        done = _recover_alone(file, folder)
     except BaseException:
         lock.release()  # its file stays with the journal
         raise
-    finally:
-        thread.join()
     lock.remove()
     remove_empty(folder)  # not where there is damage to look at, or somebody else
     fsync_path(file.parent)  # or a power loss could bring the journal back
     return done
+
+
+def _recover_alone(path: Path, folder: Path) -> Recovered:
+    thread = Hdf5Thread(lambda: None, 60.0)
+    try:
+        return thread.submit(lambda: recover_locked(path, folder)).result()
+    finally:
+        thread.join()
 
 
 def recover_locked(path: Path, folder: Path) -> Recovered:
@@ -130,13 +135,16 @@ def _beginning(path: Path) -> bytes:
 
 def _tidy(folder: Path, *, damaged: bool) -> None:
     """Remove a journal that was brought in; if it was damaged, put it aside for an expert."""
-    for name in sorted(os.listdir(folder)):  # generations go in order
+    names = sorted(os.listdir(folder))  # generations go in order
+    for name in names:
         if name.endswith(ASIDE) or name == "lock":
             continue
         if damaged and name.endswith(".journal"):
             os.rename(folder / name, folder / f"{name}{ASIDE}")
         else:
             (folder / name).unlink()
+    if names != ["lock"]:
+        fsync_path(folder)  # or one could come back beside those of the next writer
 
 
 def _rows(writer: DatasetWriter, journal: Journal, identity: int, start: int, stop: int) -> bytes:

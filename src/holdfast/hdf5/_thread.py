@@ -59,6 +59,11 @@ class Hdf5Thread:
     interval : float
         Seconds.
 
+    Raises
+    ------
+    StateError
+        If the system starts no more threads.
+
     Notes
     -----
     A daemon, so that it does not keep the process; whoever owns it joins it in ``atexit``, since an
@@ -70,7 +75,13 @@ class Hdf5Thread:
         self._ended = False
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="holdfast-hdf5", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise StateError(
+                f"no thread can be started to write an HDF5 file ({error}); end other threads or "
+                "processes, or raise their limit (ulimit -u)"
+            ) from None
 
     def submit(self, call: "Callable[[], T]") -> "Call[T]":
         """Run a call soon.

@@ -6,6 +6,7 @@ and the one behind the last along each axis of a row.
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,10 +124,12 @@ class TileReader:
 
         fresh: dict[int, npt.NDArray[Any]] = {}
         several = max(KEPT_BYTES // max(chunking.nbytes, 1), 1)
-        for address, items in in_order(place, wanted, size=chunking.nbytes, count=len(wanted)):
-            fresh[address] = items
-            if len(fresh) > several:
-                del fresh[next(iter(fresh))]
+        placed = in_order(place, wanted, size=chunking.nbytes, count=len(wanted))
+        with closing(placed):
+            for address, items in placed:
+                fresh[address] = items
+                if len(fresh) > several:
+                    del fresh[next(iter(fresh))]
         self.kept = fresh
         return True
 

@@ -127,7 +127,10 @@ def test_a_transformation_may_take_the_time() -> None:
 def test_a_tracker_with_a_file_name_writes_that_file_too(tmp_path: Path) -> None:
     storage = MemoryStorage()
     list(track(steps(), storage.tracker(1, filename=tmp_path / "too.h5")))
-    assert FileStorage(tmp_path / "too.h5").times.tolist() == storage.times.tolist()
+    file = FileStorage(tmp_path / "too.h5")
+    assert file.times.tolist() == storage.times.tolist()
+    with pytest.raises(InvalidInputError, match="already"):
+        file.tracker(1, filename=tmp_path / "." / "too.h5")
 
 
 def test_a_data_tracker_feeds_a_storage() -> None:

@@ -4,6 +4,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HoldfastWarning, InvalidInputError
@@ -73,7 +74,8 @@ class StorageTracker(Tracker):
     Raises
     ------
     InvalidInputError
-        If the interrupts cannot be, or `transformation` cannot be called.
+        If the interrupts cannot be, `transformation` cannot be called, or `filename` is the
+        storage's own.
     """
 
     def __init__(
@@ -93,6 +95,12 @@ class StorageTracker(Tracker):
         if filename is not None:
             from holdfast.fields._file import FileStorage
 
+            own = getattr(storage, "filename", None)
+            if (
+                isinstance(own, str | os.PathLike)
+                and Path(own).resolve() == Path(filename).resolve()
+            ):
+                raise InvalidInputError(f"{storage!r} writes that file already; leave out filename")
             self._storages.append(FileStorage(filename))
         self._by_info = [_takes_info(each) for each in self._storages]
 

@@ -123,3 +123,13 @@ def test_numbers_of_a_grid_are_shown_plain() -> None:
         in json.loads(holdfast("show", "x.h5", "--json").stdout)["fields"]["grid"]
     )
     assert "float64(" not in holdfast("show", "x.h5").stdout
+
+
+def test_a_rendering_and_a_folder_are_refused_for_what_they_are() -> None:
+    write_movie(MovieStorage("x.mp4", bare=True), 2)
+    done = holdfast("show", "x.mp4")
+    assert done.returncode != 0
+    assert "movie without data" in done.stderr
+    done = holdfast("movie", ".")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr

@@ -59,3 +59,38 @@ def test_an_ffmpeg_on_the_path_is_used_where_the_wheel_is_missing(
         hidden.setenv("PATH", str(tmp_path / "bin"))
         write_movie(MovieStorage(tmp_path / "x.mp4", bare=True), 2)
     assert len(decoded(tmp_path / "x.mp4")) == 2
+
+
+def test_an_ffmpeg_of_before_its_newer_options_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    real = get_ffmpeg_exe()
+    old = tmp_path / "ffmpeg"
+    old.write_text(
+        f"""#!/bin/sh
+case " $* " in
+*" -version "*) echo "ffmpeg version 4.4.2-0ubuntu1 Copyright"; exit 0;;
+*" -fps_mode "*|*" -stats_mux_pre:v "*) echo "Unrecognized option" >&2; exit 1;;
+esac
+for word; do
+  shift
+  [ "$word" = -vsync ] && word=-fps_mode  # its name of today
+  set -- "$@" "$word"
+done
+exec "{real}" "$@"
+"""
+    )
+    old.chmod(0o755)
+    with monkeypatch.context() as hidden:
+        hidden.setenv("IMAGEIO_FFMPEG_EXE", str(old))
+        for name, options in (("x.mp4", {}), ("x.mkv", {"codec": "ffv1", "vmax": 40})):
+            path = tmp_path / name
+            for mode in ("truncate", "append"):
+                movie = MovieStorage(path, write_mode=mode, allow_backwards=True, **options)  # type: ignore[arg-type]
+                write_movie(movie, 3)
+        found = MovieStorage(tmp_path / "x.mkv", write_mode="readonly")
+        assert len(list(found)) == 6
+        found.close()
+    assert len(decoded(tmp_path / "x.mp4")) == 6

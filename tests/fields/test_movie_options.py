@@ -1,5 +1,6 @@
-"""Arguments of movies that cannot be."""
+"""Arguments of movies that cannot be, and what is at their limits."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from holdfast.errors import InvalidInputError
 from holdfast.fields import MovieStorage
-from movies import moving
+from movies import moving, write_movie
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,66 @@ def test_what_cannot_be_drawn_is_refused(
     with pytest.raises(InvalidInputError, match=said):
         MovieStorage(tmp_path / "x.mp4", **options).append(moving(0), 0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x.gif", "x.mkv"])
+def test_a_movie_that_is_there_stays_where_no_frame_is_written(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    options: Any = {"vmax": 40} if name == "x.mkv" else {}
+    write_movie(MovieStorage(path, **options), 3)
+    before = path.read_bytes()
+    with MovieStorage(path, **options) as movie:
+        movie.start_writing(moving(0))
+        movie.end_writing()
+        assert len(movie) == 3
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x.gif", "x.mkv"])
+def test_fields_without_cells_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInputError, match="no cell"):
+        MovieStorage(tmp_path / name).append(np.zeros((0, 4)), 0)
+    assert os.listdir(tmp_path) == []
+
+
+def test_frames_that_no_gif_can_hold_are_refused(tmp_path: Path) -> None:
+    movie = MovieStorage(tmp_path / "x.gif", bare=True)
+    with pytest.raises(InvalidInputError, match="65535"):
+        movie.append(np.zeros((70_000, 2)), 0)
+    movie.close()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x.gif", "x.mkv"])
+def test_a_tag_that_would_be_too_large_leaves_out_the_times(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.fields._making.LARGEST_TAG", 100)
+    path = tmp_path / name
+    options: Any = {"vmax": 40} if name == "x.mkv" else {}
+    for mode in ("truncate", "append"):
+        options["write_mode"] = mode
+        write_movie(MovieStorage(path, allow_backwards=True, **options), 5)
+    found = MovieStorage(path, write_mode="readonly")
+    assert len(found) == 10
+    if name == "x.mkv":  # of data the times are kept, beside it
+        assert np.isfinite(found.times).all()
+        assert len(list(found)) == 10
+        assert sorted(os.listdir(tmp_path)) == ["x.mkv", "x.mkv.times"]
+    else:
+        assert np.isnan(found.times).all()
+    found.close()
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x.gif", "x.mkv"])
+def test_a_movie_tells_thousands_of_times(tmp_path: Path, name: str) -> None:
+    path, count = tmp_path / name, 3000 if name == "x.mkv" else 300
+    times = np.arange(count) * 0.1 + 1 / 3
+    options: Any = {} if name == "x.mkv" else {"bare": True}
+    with MovieStorage(path, fps=100, **options) as movie:
+        for time in times:
+            movie.append(np.full((4, 3), 0.5), time)
+    found = MovieStorage(path, write_mode="readonly")
+    np.testing.assert_array_equal(found.times, times)
+    found.close()

@@ -1,5 +1,6 @@
 """``holdfast movie``: the fields of a file as a movie."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def movie(file: Path, output: Path | None, quiet: bool, **options: Any) -> None:
     FILE is an HDF5 file of fields, a Zarr store or an archive movie; it may be being written. The
     movie is .mp4, .webm, .gif, .mov, .m4v or .mkv.
     """
-    target = file.with_suffix(".mp4") if output is None else output
+    target = Path(os.path.abspath(file)).with_suffix(".mp4") if output is None else output
     with open_fields(file) as storage:
         if not len(storage):
             raise NotFoundError(f"{file} holds no field; see holdfast show")

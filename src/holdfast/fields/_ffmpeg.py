@@ -23,6 +23,9 @@ from holdfast.errors import FormatError, MissingDependencyError, MissingFileErro
 COMMENT = "comment"
 """The tag of containers that holds what a movie tells of itself."""
 
+LARGEST_TAG = 8 << 20
+"""Bytes of a tag that any container gives back; of one beyond 16 MiB ffmpeg reads none in .mkv."""
+
 _QUIET = ("-hide_banner", "-loglevel", "error", "-nostats")
 _SAID = 800
 """Characters of what ffmpeg says that a message repeats."""
@@ -64,12 +67,22 @@ def ffmpeg_executable() -> str:
     return found
 
 
-@functools.cache
 def tells_of_frames(executable: str) -> bool:
     """Return whether an ffmpeg can say when it has written a frame, as it does since version 6."""
+    return os.name == "posix" and _version(executable) >= 6
+
+
+@functools.cache
+def _version(executable: str) -> int:
+    """Return the version of an ffmpeg; of one that has a name instead, a large number."""
     said = subprocess.run([executable, "-version"], capture_output=True, check=False).stdout
     version = _VERSION.search(said.decode("utf-8", "replace"))
-    return os.name == "posix" and (version is None or int(version[1]) >= 6)
+    return 1000 if version is None else int(version[1])
+
+
+def _each_frame() -> list[str]:
+    """Return what asks for the frames as they are, none twice and none left out."""
+    return ["-fps_mode" if _version(ffmpeg_executable()) >= 6 else "-vsync", "passthrough"]
 
 
 def started(arguments: Sequence[str], said: IO[bytes], **pipes: Any) -> "subprocess.Popen[bytes]":
@@ -161,7 +174,7 @@ class Decoder:
         self._path, self._frame_bytes = path, frame_bytes
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         seek = ["-ss", f"{seconds:.6f}"] if seconds > 0 else []
-        wanted = ["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", pixels]
+        wanted = ["-map", "0:v:0", *_each_frame(), "-f", "rawvideo", "-pix_fmt", pixels]
         try:
             self._process = started(
                 [*seek, "-i", str(path), *wanted, "pipe:1"], self._said, stdout=subprocess.PIPE
@@ -267,7 +280,7 @@ def frames_of(path: Path, *, decode: bool = False) -> Frames:
     """
     told = ["-map", "0:v:0", "-f", "framecrc", "pipe:1"]
     if decode:
-        text = _decodable(path, ["-fps_mode", "passthrough", *told]).decode("ascii", "replace")
+        text = _decodable(path, [*_each_frame(), *told]).decode("ascii", "replace")
     else:
         text = _probe(path, ["-c", "copy", *told]).decode("ascii", "replace")
     found, codec = _DIMENSIONS.search(text), _CODEC.search(text)

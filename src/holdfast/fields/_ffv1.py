@@ -279,8 +279,13 @@ def parse_comment(tags: Mapping[str, str], where: str) -> dict[str, Any]:
     except (ValueError, IndexError):
         found = None
     if not isinstance(found, dict):
-        raise FormatError(
-            f"{where} is a movie without data: only archives (codec='ffv1') are read back; read "
-            "the fields from the storage that the movie was made of"
-        )
+        raise without_data(where)
     return found
+
+
+def without_data(where: str) -> FormatError:
+    """Return the error of a movie that no fields can be made of."""
+    return FormatError(
+        f"{where} is a movie without data: only archives (codec='ffv1') are read back; read the "
+        "fields from the storage that the movie was made of"
+    )

@@ -9,8 +9,9 @@ import numpy as np
 
 from holdfast._names import listing
 from holdfast.errors import FormatError
+from holdfast.fields._existing import RENDERING
 from holdfast.fields._ffmpeg import COMMENT, Decoder, frames_of, tags
-from holdfast.fields._ffv1 import FORMATS, OURS, VERSION, Archive, parse_comment
+from holdfast.fields._ffv1 import FORMATS, OURS, VERSION, Archive, parse_comment, without_data
 from holdfast.fields._field import FieldForm
 from holdfast.fields._forms import ATTRIBUTES, Array
 from holdfast.fields._recording import sidecar
@@ -115,6 +116,8 @@ def stamp_of(path: Path) -> tuple[int, int, int]:
 
 def _read_archive(path: Path) -> Archive:
     described = parse_comment(tags(path), str(path))
+    if RENDERING in described:
+        raise without_data(str(path))
     archive = _ours(path, described) if OURS in described else _of_pde(path, described)
     if archive.times is None:
         archive.times = _times(path, described)

@@ -23,7 +23,7 @@ from holdfast.errors import FormatError, InvalidInputError, MissingDependencyErr
 _HEADER_BYTES = 13
 _LOOP = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
 _TRAILER = b";"
-_LONGEST_DELAY = 0xFFFF
+_LONGEST_DELAY = _WIDEST = 0xFFFF
 _EXTENSION, _IMAGE, _END = 0x21, 0x2C, 0x3B
 _CONTROL, _COMMENT = 0xF9, 0xFE
 _BLOCK = 255
@@ -49,7 +49,7 @@ class GifWriter:
     MissingDependencyError
         If Pillow is not installed.
     InvalidInputError
-        If `after` has another size, or is no GIF.
+        If `after` has another size, or is no GIF, or frames are larger than one can be.
     OSError
         If the disk is full.
     """
@@ -63,6 +63,11 @@ class GifWriter:
             raise MissingDependencyError(
                 "movie_writer='pillow' needs Pillow; install it with: pip install pillow"
             ) from None
+        if max(size) > _WIDEST:
+            raise InvalidInputError(
+                f"{path}: frames of {size[0]} x {size[1]} pixels do not fit a GIF, whose sides are "
+                f"{_WIDEST} at most; end the name in .webm, or show fewer cells"
+            )
         self._path, self._size = path, size
         self._delay = min(max(round(100 / fps), 1), _LONGEST_DELAY)
         self._end = 0 if after is None else _copied(after, path, size)

@@ -12,8 +12,9 @@ from holdfast._atomic import replace_bytes
 from holdfast._names import listing
 from holdfast._sync import Durability
 from holdfast.errors import HoldfastWarning, InvalidInputError
+from holdfast.fields._codings import Coding, archive_coding, rendering_coding
 from holdfast.fields._existing import Existing, comment_of_rendering
-from holdfast.fields._ffmpeg import COMMENT, ffmpeg_executable
+from holdfast.fields._ffmpeg import COMMENT, LARGEST_TAG, ffmpeg_executable
 from holdfast.fields._ffv1 import (
     ENDINGS,
     Archive,
@@ -24,7 +25,7 @@ from holdfast.fields._ffv1 import (
 )
 from holdfast.fields._forms import Array, Layout
 from holdfast.fields._pictures import axes_of
-from holdfast.fields._recording import Coding, archive_coding, rendering_coding, sidecar
+from holdfast.fields._recording import sidecar
 from holdfast.fields._render import Look, Renderer
 from holdfast.fields._render import limits_of as colour_limits
 
@@ -96,6 +97,11 @@ def _rate(path: Path, asked: float | None, default: float, there: Existing | Non
     return there.fps
 
 
+def _refuse_empty(layout: Layout) -> None:
+    if not all(layout.shape):
+        raise InvalidInputError(f"fields of shape {layout.shape} have no cell to be shown")
+
+
 class Rendering:
     """Draws fields for eyes."""
 
@@ -120,6 +126,7 @@ class Rendering:
         there: Existing | None,
     ) -> Coding:
         """Prepare for fields of a layout; limits seen so far begin anew."""
+        _refuse_empty(layout)
         self._fps = _rate(self._path, self._asked_fps, _FPS, there)
         coding = rendering_coding(*self._coding_of, fps=self._fps)
         if not coding.pillow:
@@ -144,8 +151,11 @@ class Rendering:
         """Do nothing."""
 
     def tags(self, times: list[float]) -> dict[str, str]:
-        """Return what tells the times of frames, and how fast they play."""
-        return {COMMENT: comment_of_rendering(times, self._fps)}
+        """Return what tells how fast frames play, and their times where these are not too many."""
+        comment = comment_of_rendering(times, self._fps)
+        if len(comment) > LARGEST_TAG:
+            comment = comment_of_rendering([], self._fps)
+        return {COMMENT: comment}
 
     def finished(self, path: Path, times: list[float]) -> None:
         """Do nothing."""
@@ -188,6 +198,7 @@ class Archiving:
             If a frame cannot hold them, or other limits or colours are asked for than the archive
             has, whose frames would then mean other numbers, or another rate.
         """
+        _refuse_empty(layout)
         fps = _rate(self._path, self._fps, _ARCHIVE_FPS, there)
         made = self._made(layout, info, None if there is None else there.archive)
         ffmpeg_executable()
@@ -251,9 +262,13 @@ class Archiving:
         self._known.info = dict(info)
 
     def tags(self, times: list[float]) -> dict[str, str]:
-        """Return what makes data of the frames."""
+        """Return what makes data of the frames; too many times stand beside the movie instead."""
         self._known.times = times
-        return {COMMENT: self._known.comment()}
+        comment = self._known.comment()
+        if len(comment) > LARGEST_TAG:
+            self._write_times, self._known.times = True, None
+            comment = self._known.comment()
+        return {COMMENT: comment}
 
     def finished(self, path: Path, times: list[float]) -> None:
         """Write the times beside the movie, if that was asked for."""

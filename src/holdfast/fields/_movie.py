@@ -30,7 +30,8 @@ class MovieStorage(StorageBase):
     asks for a rendering, by a name that ends in ``.mkv``, ``.avi`` or ``.mov``.
 
     While it is written, a movie ``x.mp4`` is ``x.partial.mp4``, which plays at every moment, after
-    a kill too. It gets its name at `end_writing`, `close` or the exit of the process.
+    a kill too. It gets its name at `end_writing`, `close` or the exit of the process. A movie that
+    is there stays until then, and where no frame was written.
 
     Parameters
     ----------
@@ -202,6 +203,8 @@ class MovieStorage(StorageBase):
         except (OSError, HoldfastError):
             del self._times[self._whole + recording.kept :]
             raise
+        if not recording.continues:
+            return  # no frame was written, and a movie that is there is another
         self._whole = len(self._times)
         if self._path.exists():
             self._seen = (stamp_of(self._path), self._times)

@@ -15,6 +15,7 @@ from holdfast._workers import usable_cores
 from holdfast.errors import HoldfastWarning, InvalidInputError, MissingDependencyError, StateError
 from holdfast.fields import _loky
 from holdfast.fields._forms import Array, Form
+from holdfast.fields._outside import may_change_outside
 
 if TYPE_CHECKING:
     from holdfast.fields._hooks import Hooks
@@ -125,10 +126,10 @@ def _serially(task: Task) -> Results:
 def _measured(task: Task, workers: int) -> Results:
     """Work alone until it shows that processes pay, if there can be any.
 
-    Not where it returns nothing: then it is called for what else it does, which would stay there.
+    Not where it returns nothing, or may change what is outside: that would stay there.
     """
     total = len(task.times)
-    each, can_be = math.inf, True
+    each, can_be = math.inf, not may_change_outside(task.func, task.kwargs)
     for row, values in zip(range(total), task.frames(range(total)), strict=False):
         begun = time.perf_counter()
         result = task(row, values)

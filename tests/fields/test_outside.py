@@ -31,9 +31,10 @@ def counted(field: Any) -> Any:
 
 
 def noted(field: Any) -> Any:
-    for value in field:
+    def note(value: float) -> None:
         SEEN.append(value)
-    return field
+
+    return list(map(note, field))
 
 
 def noted_by_default(field: Any, seen: list[Any] = []) -> Any:  # noqa: B006 - what is tested

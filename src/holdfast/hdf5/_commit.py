@@ -156,7 +156,16 @@ def write_redo(folder: Path, size: int, patches: Mapping[int, bytearray]) -> Non
     finally:
         os.close(descriptor)
     os.rename(spare, folder / REDO)
+    _settle_redo(folder)
+
+
+def _settle_redo(folder: Path) -> None:
+    """Bring a redo record's name to the disk, and its folder's, which may be new.
+
+    Before the file is patched: a power loss could leave half a patch and no record.
+    """
     fsync_path(folder)
+    fsync_path(folder.parent)
 
 
 def read_redo(folder: Path) -> tuple[int, dict[int, bytearray]] | None:
@@ -205,6 +214,7 @@ def finish_commit(path: Path, folder: Path) -> bool:
     found = read_redo(folder)
     if found is not None and path.exists():
         _, patches = found
+        _settle_redo(folder)  # its writer may have been killed before it did
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             apply_patches(descriptor, patches)

@@ -373,14 +373,20 @@ def _delete(path: Path, folder: Path) -> None:
     """Delete the file and what a crash left of its journal.
 
     Generations go from the newest down and before the file: what a kill in between leaves is the
-    file with its first rows, never rows without the file that they go on from.
+    file with its first rows, never rows without the file that they go on from. Each step is on the
+    disk before the next, since what came back after a power loss would be taken for the new file's.
     """
     names = sorted((name for name in os.listdir(folder) if name != "lock"), reverse=True)
     for name in [n for n in names if n.endswith(".journal")]:
         (folder / name).unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+        fsync_path(folder)
+    if path.exists():
+        path.unlink(missing_ok=True)
+        fsync_path(path.parent)
     for name in names:
         (folder / name).unlink(missing_ok=True)
+    if names:
+        fsync_path(folder)
 
 
 def _undo(folder: Path, lock: WriterLock, journal: JournalWriter | None) -> None:

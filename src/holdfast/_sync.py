@@ -118,13 +118,42 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def fsync_paths(paths: Sequence[Path]) -> None:
-    """Sync files of one folder: many of them by syncing their file system, in one call."""
-    if len(paths) >= MANY_FILES and _syncfs is not None:
-        _sync_filesystem(paths)
-        return
-    for path in paths:
-        fsync_path(path)
+class ManySynced:
+    """Syncs files that are written to one folder: many by one ``syncfs``, where that is as good.
+
+    Made before they are written, since a file system tells each opened file only of writes that
+    were lost after it was opened.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        trusted = _syncfs is not None and filesystem(folder).tells_of_lost_writes
+        self._descriptor = os.open(folder, _READ) if trusted else -1
+
+    def sync(self, paths: Sequence[Path]) -> None:
+        """Bring these files to the disk.
+
+        Raises
+        ------
+        OSError
+            If one of them, or any other file of the disk meanwhile, did not get there.
+        """
+        if self._descriptor >= 0 and len(paths) >= MANY_FILES:
+            _syncfs_of(self._descriptor, self._folder)
+            return
+        for path in paths:
+            fsync_path(path)
+
+    def close(self) -> None:
+        """Close the folder."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def heartbeat(beat: Callable[[], None]) -> None:
@@ -293,20 +322,24 @@ def start_writeback(descriptor: int, offset: int, length: int) -> None:
 
 def _sync_filesystem(paths: Iterable[Path]) -> None:
     """Sync the file system that holds `paths`, any of which may have been removed meanwhile."""
-    if _syncfs is None:
-        raise AssertionError
     for path in paths:
         try:
             descriptor = os.open(path, _READ)
         except (FileNotFoundError, NotADirectoryError):
             continue
         try:
-            if _syncfs(descriptor) != 0:
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number), str(path))
+            _syncfs_of(descriptor, path)
         finally:
             os.close(descriptor)
         return
+
+
+def _syncfs_of(descriptor: int, path: Path) -> None:
+    if _syncfs is None:
+        raise AssertionError
+    if _syncfs(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(path))
 
 
 _background = _Background()

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from helpers import contents, output
 from holdfast import (
     DataLogger,
+    HoldfastWarning,
     IntegrityError,
     InvalidInputError,
     LockedError,
@@ -25,7 +27,11 @@ from holdfast import (
     MissingFileError,
     assemble_log_archives,
 )
-from holdfast.acquisition import _entries, _merge
+from holdfast._filesystem import FileSystem
+from holdfast.acquisition import _archived, _entries, _merge, report
+from holdfast.acquisition._gather import Part
+from holdfast.acquisition._runs import survey_of
+from holdfast.acquisition._spill import KeptRun
 from holdfast.journal import WriterLock
 from holdfast.testing.faults import Faults, injected
 
@@ -91,6 +97,66 @@ def test_more_messages_of_one_time_than_fit_the_memory_keep_their_order(
         logger.put(1, time, payload)
     assemble_log_archives(log_of())
     assert pairs(log_of(), 1) == by_time(put)
+
+
+@pytest.mark.parametrize("heavy", [1, 5])
+def test_messages_of_one_time_are_not_loaded_all_at_once(
+    heavy: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_merge, "BUDGET", 3000)
+    times = np.full(1000, heavy, np.uint64)
+    runs = [kept(times) for _ in range(20)] + [kept(np.array([9, 2], np.uint64))]
+    parts = list(_merge.merged_parts(runs))
+    assert max(len(part.times) for part in parts) == 1000
+    assert sum(len(part.times) for part in parts) == 20_002
+
+
+def kept(times: Any) -> KeptRun:
+    none = np.zeros(len(times), np.int64)
+    part = Part(none, times, none, none, np.empty(0, np.uint8))
+    return KeptRun(part.ordered(), survey_of(1, none, times, none))
+
+
+def test_an_archive_of_large_messages_is_added_to_in_bounded_memory() -> None:
+    logger = DataLogger("out", "rig")
+    for time in range(2, 102):
+        logger.put(1, time, bytes(2 << 20))
+    assemble_log_archives(log_of())
+    logger.put(1, 200, b"later")
+    tracemalloc.start()
+    try:
+        assemble_log_archives(log_of())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 << 20
+    assert LogArchiveReader(log_of() / "1_log.npz", onset_us=0).message_count == 101
+
+
+def test_an_archive_is_read_in_pieces_of_at_least_one_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_archived, "BYTES_A_RUN", 50)
+    put = recorded()
+    assemble_log_archives(log_of())
+    later = DataLogger("out", "rig")
+    later.put(1, 1, bytes(1000))
+    assemble_log_archives(log_of(), verify_integrity=True)
+    later.put(1, 1, b"after a message that is larger than a piece")
+    assemble_log_archives(log_of())
+    expected = [(1, bytes(1000)), (1, b"after a message that is larger than a piece")]
+    assert pairs(log_of(), 1) == by_time(put[1]) + expected
+
+
+def test_a_thread_keeps_its_order_when_its_logger_is_started_again() -> None:
+    logger = DataLogger("out", "rig")
+    for number in range(5):
+        logger.start()
+        logger.put(1, 7, b"%d" % number)
+        logger.stop()
+    assert found_live(log_of(), [1]) == {1: [(7, b"%d" % number) for number in range(5)]}
+    assemble_log_archives(log_of())
+    assert pairs(log_of(), 1) == [(7, b"%d" % number) for number in range(5)]
 
 
 def test_messages_of_one_time_keep_their_order_from_block_to_block() -> None:
@@ -382,6 +448,112 @@ def test_a_block_with_flipped_bits_is_named_and_all_others_are_assembled() -> No
         assemble_log_archives(log_of())
     assert damaged.exists()
     assert pairs(log_of(), 77) == [(1, b"sound")]
+
+
+def unreadable(kind: str, path: Path) -> None:
+    if kind == "link":
+        path.symlink_to(path.with_name("elsewhere"))
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_what_cannot_be_read_is_named_and_all_others_are_assembled(kind: str) -> None:
+    logger = DataLogger("out", "rig")
+    logger.put(1, 1, b"lost from sight")
+    (block,) = log_of().glob("producer-*/*.block")
+    content = block.read_bytes()
+    block.unlink()
+    unreadable(kind, block)
+    message = log_of() / f"003_{5:020d}.npy"
+    unreadable(kind, message)
+    DataLogger("out", "rig").put(77, 1, b"sound")
+    with pytest.warns(HoldfastWarning, match=block.name):
+        assert found_live(log_of(), [77]) == {77: [(1, b"sound")]}
+    with pytest.warns(HoldfastWarning, match=message.name):
+        assert [found.source for found in report(log_of())] == [77]
+    with pytest.raises(IntegrityError, match=f"{block.name}.*{message.name}"):
+        assemble_log_archives(log_of())
+    assert pairs(log_of(), 77) == [(1, b"sound")]
+    for path in (block, message):
+        assert os.path.lexists(path)
+        path.rmdir() if kind == "folder" else path.unlink()
+    block.write_bytes(content)
+    assemble_log_archives(log_of())
+    assert pairs(log_of(), 1) == [(1, b"lost from sight")]
+
+
+def test_a_producers_folder_that_is_a_link_is_named_and_what_it_leads_to_stays() -> None:
+    DataLogger("out", "rig").put(1, 1, b"own")
+    other = DataLogger("other", "rig")
+    other.put(2, 1, b"of another rig")
+    (producer,) = other.output_directory.iterdir()
+    (log_of() / producer.name).symlink_to(producer.absolute())
+    before = contents(other.output_directory)
+    with pytest.raises(IntegrityError, match="symbolic link"):
+        assemble_log_archives(log_of())
+    assert pairs(log_of(), 1) == [(1, b"own")]
+    assert contents(other.output_directory) == before
+
+
+def test_assembly_does_not_tidy_where_a_link_leads() -> None:
+    DataLogger("out", "rig").put(1, 1, b"x")
+    precious = Path("precious")
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work", encoding="utf-8")
+    (log_of() / "assembly").symlink_to(precious.absolute())
+    with pytest.raises(InvalidInputError, match="symbolic link"):
+        assemble_log_archives(log_of())
+    assert [path.name for path in precious.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("name", [b'"../../x"', b'"cam\\u00', b"4747474747"])
+def test_a_damaged_name_of_a_source_is_told_and_never_used(name: bytes) -> None:
+    logger = DataLogger("out", "rig")
+    logger.put("camera_12345", 1, b"x")
+    (block,) = log_of().glob("producer-*/*.block")
+    content = block.read_bytes()
+    at = content.index(b'"name": ') + len(b'"name": ')
+    end = content.index(b"}", at)
+    block.write_bytes(content[:at] + name.ljust(end - at) + content[end:])
+    DataLogger("out", "rig").put(77, 1, b"sound")
+    with pytest.raises(IntegrityError, match=r"name of a source.*damaged"):
+        assemble_log_archives(log_of())
+    assert block.exists()
+    assert pairs(log_of(), 77) == [(1, b"sound")]
+    assert [path.name for path in Path().glob("**/*.npz")] == ["77_log.npz"]
+
+
+@pytest.mark.parametrize("kind", ["overlay", "ext4"])
+def test_many_archives_are_synced_one_by_one_where_syncfs_does_not_tell_of_lost_writes(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast._sync.filesystem", lambda _: FileSystem(kind))
+    logger = DataLogger("out", "rig")
+    for source in range(100):
+        logger.put(source, 1, b"x")
+    faults = Faults()
+    with injected(faults, below=log_of().absolute()):
+        assemble_log_archives(log_of())
+    synced = sum(name == "fsync" and path.endswith(".npz") for name, path in faults.calls)
+    assert synced == (100 if kind == "overlay" or not Path("/proc/self/mountinfo").exists() else 0)
+
+
+def test_blocks_are_gone_from_the_disk_before_archives_with_members_forget_them() -> None:
+    logger = DataLogger("out", "rig")
+    logger.put(1, 1, b"x")
+    logger.start()
+    logger.stop()
+    faults = Faults()
+    with injected(faults, below=log_of().absolute()):
+        assemble_log_archives(log_of(), layout="messages")
+    names = [name for name, _ in faults.calls]
+    replaced = len(names) - 1 - names[::-1].index("replace")
+    removed = max(at for at, (_, path) in enumerate(faults.calls) if "producer-" in path)
+    assert names[removed] == "rmdir"
+    assert ("fsync", str(log_of().absolute())) in faults.calls[removed:replaced]
 
 
 def test_every_byte_of_a_damaged_block_is_noticed() -> None:

@@ -46,6 +46,28 @@ def test_a_report_tells_the_same_whether_messages_are_assembled_or_not(
     assert report(folder) == EXPECTED
 
 
+@pytest.mark.parametrize("assembled", [False, True])
+def test_a_report_counts_each_message_once_while_they_are_assembled(
+    *, assembled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = put_first()
+    if assembled:
+        assemble_log_archives(folder)
+    put_more()
+    looks = 0
+
+    def look_before_assembly(folder: Path) -> Collected:
+        nonlocal looks
+        looks += 1
+        found = collect(folder)
+        if looks == 1:
+            assemble_log_archives(folder)
+        return found
+
+    monkeypatch.setattr(_report, "collect", look_before_assembly)
+    assert report(folder) == EXPECTED
+
+
 def test_messages_that_come_after_an_assembly_of_the_same_recording_count_with_it() -> None:
     logger = DataLogger("out", "rig")
     logger.put(1, 0, ONSET)

@@ -10,6 +10,8 @@ from holdfast.acquisition._gather import Part
 from holdfast.acquisition._runs import Run, survey_of
 
 ROWS_A_RUN = 1 << 18
+BYTES_A_RUN = 32 << 20
+"""What is loaded at once has so many messages, and bytes of payloads, or is one message."""
 
 Opened = Callable[[], Messages]
 """Gives an archive; it may be another object each time, for not all can be open at once."""
@@ -84,7 +86,15 @@ def archive_runs(opened: Opened, number: int) -> list[Run]:
     for recording, first, stop in zip(
         messages.recordings[:, 0].tolist(), firsts, stops, strict=True
     ):
-        for start in range(first, stop, ROWS_A_RUN):
-            end = min(start + ROWS_A_RUN, stop)
+        start = first
+        while start < stop:
+            end = _end_of_run(messages, start, stop)
             runs.append(ArchiveRun(opened, number, int(recording), start, end))
+            start = end
     return runs
+
+
+def _end_of_run(messages: Messages, first: int, stop: int) -> int:
+    ends = messages.offsets[first : min(first + ROWS_A_RUN, stop) + 1]
+    fitting = np.searchsorted(ends - ends[0], np.uint64(BYTES_A_RUN), "right")
+    return first + max(int(fitting) - 1, 1)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from holdfast._sync import fsync_path, fsync_paths
+from holdfast._sync import ManySynced, fsync_path
 from holdfast.acquisition._alive import producer_lives
 from holdfast.acquisition._archive import OpenArchives, archive_path
 from holdfast.acquisition._archived import archive_runs
@@ -78,11 +78,12 @@ def assemble_log_archives(
     MissingFileError
         If there is no such folder.
     InvalidInputError
-        If an option is none.
+        If an option is none, or the folder's ``assembly`` is a symbolic link.
     LockedError
         If another assembly of the folder is at work.
     IntegrityError
-        If a source is damaged: it stays where it is, and all others are assembled.
+        If a source is damaged, or cannot be read: it stays where it is, and all others are
+        assembled.
     OSError
         If the disk is full; archives are as they were.
     """
@@ -98,27 +99,32 @@ def assemble_log_archives(
             collected = collect(folder, None, workshop, pool)
             again = collected.members if layout == "columns" else set()
             if collected.runs or again:
-                _build(
-                    folder,
-                    workshop,
-                    collected,
-                    again,
-                    pool,
-                    workers,
-                    verbose=verbose,
-                    verify=verify_integrity,
-                )
+                with contextlib.closing(ManySynced(workshop)) as synced:
+                    new = _build(
+                        folder,
+                        workshop,
+                        collected,
+                        again,
+                        pool,
+                        workers,
+                        verbose=verbose,
+                        verify=verify_integrity,
+                    )
+                    synced.sync([archive.file.path for archive in new])
+                _put_in_place(folder, new)
         if remove_sources:
             _remove(folder, collected)
         members = (
             archived_sources(folder) if layout == "messages" else sorted(collected.members, key=str)
         )
         if members and layout != "columns":  # last, as these archives list few blocks only
+            _sync_removals(folder)
             write_members(folder, workshop, members, _still_there(collected))
     if collected.problems:
         raise IntegrityError(
-            f"{folder} holds damaged blocks, which stay there; all other messages are assembled. "
-            f"Restore them from a copy: {'; '.join(collected.problems)}"
+            f"{folder} holds files that are damaged or cannot be read, which stay there; all other "
+            "messages are assembled. Restore them from a copy, or give leave to read them: "
+            f"{'; '.join(collected.problems)}"
         )
 
 
@@ -134,6 +140,10 @@ def _checked_workers(max_workers: Any) -> int:
 def _at_work(folder: Path) -> Iterator[Path]:
     """Hold the lock of assemblies, in a folder for archives in the making."""
     workshop = folder / ASSEMBLY
+    if workshop.is_symlink():
+        raise InvalidInputError(
+            f"{workshop} is a symbolic link, and assembly deletes what it finds there; delete it"
+        )
     try:
         lock = WriterLock(workshop)
     except LockedError as error:
@@ -153,7 +163,7 @@ def _at_work(folder: Path) -> Iterator[Path]:
 
 def _clear(workshop: Path, lock: WriterLock) -> None:
     for left in workshop.iterdir():
-        if left != lock.path:
+        if left != lock.path and (left.is_symlink() or not left.is_dir()):  # folders are not ours
             left.unlink(missing_ok=True)
 
 
@@ -167,7 +177,8 @@ def _build(
     *,
     verbose: bool,
     verify: bool,
-) -> None:
+) -> list[NewArchive]:
+    """Write the archives that change anew, and return them; nothing is synced yet."""
     names = collected.sources.names
     found = [run.survey.numbers for run in collected.runs]
     found.append(np.array([collected.sources.number(source) for source in again], np.int64))
@@ -188,8 +199,11 @@ def _build(
             archive.finish(listing.of(number))
         if verify:
             _compare(merged_parts(runs, pool, workshop), new, done)
-    fsync_paths([archive.file.path for archive in new.values()])
-    for archive in new.values():
+    return list(new.values())
+
+
+def _put_in_place(folder: Path, new: Iterable[NewArchive]) -> None:
+    for archive in new:
         os.replace(archive.file.path, archive_path(folder, archive.source))
     fsync_path(folder)
 
@@ -260,11 +274,19 @@ def _remove(folder: Path, collected: Collected) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(entry)
     for producer in producer_folders(folder):
-        if not producer_lives(producer):
+        if not producer.is_symlink() and not producer_lives(producer):
             remove_if_empty(producer)
     if not writer_lives(folder / LOGGER):  # left by one that was killed
         shutil.rmtree(folder / LOGGER, ignore_errors=True)
     remove_notices(folder)
+
+
+def _sync_removals(folder: Path) -> None:
+    """Let no block come back after a power loss that archives list no more."""
+    for producer in producer_folders(folder):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            fsync_path(producer)
+    fsync_path(folder)
 
 
 def _still_there(collected: Collected) -> list[int]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -9,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from holdfast.acquisition._archive import archive_path, archived_source, known_blocks
 from holdfast.acquisition._entries import Entries, EntryReader, entries_in
 from holdfast.acquisition._found import Found, blocks_in
 from holdfast.acquisition._runs import BlockRun, Run, Source, Sources
-from holdfast.acquisition._stored import StoredBlock, Words
-from holdfast.errors import MissingFileError
+from holdfast.acquisition._stored import StoredBlock, Words, why_unreadable
+from holdfast.errors import FormatError, HoldfastWarning, MissingFileError
 
 _TRIES = 20
 
@@ -84,10 +87,26 @@ def collect(
     OSError
         If the folder cannot be read.
     """
+    return until_settled(lambda: _collect(folder, source, spill, executor))
+
+
+def until_settled(look: Callable[[], _T]) -> _T:
+    """Look again where an assembly has deleted meanwhile what was to be read."""
     for _ in range(_TRIES - 1):
-        with contextlib.suppress(FileNotFoundError):  # assembled, or deleted as empty, meanwhile
-            return _collect(folder, source, spill, executor)
-    return _collect(folder, source, spill, executor)
+        with contextlib.suppress(FileNotFoundError):
+            return look()
+    return look()
+
+
+def warn_of_problems(folder: Path, collected: Collected) -> None:
+    """Tell whoever reads a folder what cannot be read of it."""
+    if collected.problems:
+        warnings.warn(
+            f"{folder} holds files that are damaged or cannot be read, and messages of theirs are "
+            f"left out: {'; '.join(collected.problems)}",
+            HoldfastWarning,
+            stacklevel=2,
+        )
 
 
 def _collect(
@@ -118,7 +137,9 @@ def _has_header(block: Found, collected: Collected) -> bool:
     """Whether a block can be read; one that never will be is noted down."""
     if block.lane >= 0:
         return True
-    if block.final and block.blank:
+    if block.problem:
+        collected.problems.append(f"{block.path}: {block.problem}")
+    elif block.final and block.blank:
         collected.finished.append(block.path)
     elif block.final:
         collected.problems.append(f"{block.path} has no valid header")
@@ -126,11 +147,14 @@ def _has_header(block: Found, collected: Collected) -> bool:
 
 
 def _published(found: Found) -> tuple[Words, str]:
-    block = StoredBlock(found.path)
     try:
-        return block.published()
-    finally:
-        block.close()
+        block = StoredBlock(found.path)
+        try:
+            return block.published()
+        finally:
+            block.close()
+    except OSError as error:
+        return np.empty(0, np.uint64), why_unreadable(error)
 
 
 def _ahead(
@@ -150,16 +174,20 @@ def _ahead(
 
 
 def _add_block(collected: Collected, found: Found, words: Words, problem: str) -> None:
+    run = None
+    if len(words):
+        try:
+            run = BlockRun(found.path, words, collected.sources, collected.taken)
+        except FormatError as error:  # in a block without a seal, whose checksum would tell
+            problem = str(error)
     if problem:
         collected.problems.append(f"{found.path}: {problem}")
     elif found.final:
         collected.finished.append(found.path)
-    if not len(words):
-        return
-    run = BlockRun(found.path, words, collected.sources, collected.taken)
-    collected.blocks.append(run)
-    if run.survey.count:
-        collected.runs.append(run)
+    if run is not None:
+        collected.blocks.append(run)
+        if run.survey.count:
+            collected.runs.append(run)
 
 
 def archived_sources(folder: Path) -> list[Source]:

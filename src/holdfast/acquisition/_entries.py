@@ -16,6 +16,7 @@ from holdfast.acquisition._entry import npy_bytes
 from holdfast.acquisition._gather import I64, U64, Part
 from holdfast.acquisition._runs import Run, Source, Sources, survey_of
 from holdfast.acquisition._spill import KeptRun, SpilledRun
+from holdfast.acquisition._stored import READING, why_unreadable
 from holdfast.errors import FormatError
 
 ENTRIES_AT_ONCE = 1 << 16
@@ -24,7 +25,7 @@ BYTES_AT_ONCE = 64 << 20
 
 _LAST_TIME = 2**64 - 1
 _AT_ONCE = 1 << 16
-_ENTRY = re.compile(r"\A(\d{3})_(\d{20})\.npy\Z")
+_ENTRY = re.compile(r"\A(\d{3})_(\d{20})\.npy\Z", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -112,10 +113,9 @@ class EntryReader:
         payloads: list[bytes] = []
         filled = 0
         for row, path in enumerate(entries.paths()):
-            try:
-                content = npy_bytes(_content(path), path)
-            except FormatError as error:
-                self.problems.append(str(error))
+            content, problem = _read(path)
+            if problem:
+                self.problems.append(problem)
                 sound[row] = False
                 continue
             identity = xxhash.xxh3_64_intdigest(os.path.basename(path).encode() + content)
@@ -146,8 +146,18 @@ class EntryReader:
         self.runs.append(run)
 
 
+def _read(path: str) -> tuple[bytes, str]:
+    """Return the bytes of an entry's array, and what is wrong with it."""
+    try:
+        return npy_bytes(_content(path), path), ""
+    except FormatError as error:
+        return b"", str(error)
+    except OSError as error:
+        return b"", f"{path}: {why_unreadable(error)}"
+
+
 def _content(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    descriptor = os.open(path, READING)
     try:
         content = os.read(descriptor, _AT_ONCE)
         while len(content) >= _AT_ONCE and (more := os.read(descriptor, 1 << 24)):

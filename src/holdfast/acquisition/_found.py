@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.acquisition._alive import producer_lives
-from holdfast.acquisition._stored import StoredBlock, block_paths, producer_folders
+from holdfast.acquisition._stored import (
+    StoredBlock,
+    block_paths,
+    producer_folders,
+    why_unreadable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class Found:
         Whether nothing more comes to it.
     blank : bool
         Whether nothing was ever written.
+    problem : str
+        Why it cannot be read, empty if it can.
     """
 
     path: Path
@@ -32,6 +39,7 @@ class Found:
     order: int
     final: bool
     blank: bool
+    problem: str = ""
 
 
 def blocks_in(folder: Path) -> Iterator[Found]:
@@ -40,6 +48,9 @@ def blocks_in(folder: Path) -> Iterator[Found]:
     So no message is missing before another of the same thread, in whichever order they are read.
     """
     for producer in producer_folders(folder):
+        if producer.is_symlink():  # what it leads to belongs to somebody else
+            yield _unreadable(producer, "it is a symbolic link")
+            continue
         dead = not producer_lives(producer)
         seen = {path: _looked_at(path, dead=dead) for path in block_paths(producer)}
         if not dead:
@@ -56,7 +67,7 @@ def _closed(producer: Path, seen: dict[Path, Found]) -> dict[Path, Found]:
     last: dict[int, int] = {}
     for found in seen.values():
         last[found.lane] = max(found.order, last.get(found.lane, 0))
-    begun = {path: found for path, found in seen.items() if found.order}
+    begun = {path: found for path, found in seen.items() if found.order or found.problem}
     for path in block_paths(producer):
         if path not in begun:
             with contextlib.suppress(FileNotFoundError):  # it was never used
@@ -67,6 +78,17 @@ def _closed(producer: Path, seen: dict[Path, Found]) -> dict[Path, Found]:
 
 
 def _looked_at(path: Path, *, dead: bool) -> Found:
+    try:
+        return _read(path, dead=dead)
+    except OSError as error:
+        return _unreadable(path, why_unreadable(error))
+
+
+def _unreadable(path: Path, why: str) -> Found:
+    return Found(path, -1, 0, final=False, blank=False, problem=why)
+
+
+def _read(path: Path, *, dead: bool) -> Found:
     block = StoredBlock(path)
     try:
         if block.header is None:

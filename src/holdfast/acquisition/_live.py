@@ -1,6 +1,5 @@
 """All messages of one source in a logger's folder, assembled or not, at one moment."""
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +7,19 @@ import numpy as np
 from holdfast._names import listing, nearest
 from holdfast.acquisition._archive import archive_path, open_archive
 from holdfast.acquisition._archived import archive_runs
-from holdfast.acquisition._collect import Collected, archived_sources, collect
+from holdfast.acquisition._collect import (
+    Collected,
+    archived_sources,
+    collect,
+    until_settled,
+    warn_of_problems,
+)
 from holdfast.acquisition._columns import Messages
 from holdfast.acquisition._gather import Part, by_source
 from holdfast.acquisition._making import Tally
 from holdfast.acquisition._merge import merged_parts
 from holdfast.acquisition._runs import Source
 from holdfast.errors import NotFoundError
-
-_TRIES = 20
 
 
 def snapshot(folder: Path, source: Source) -> Messages:
@@ -29,10 +32,7 @@ def snapshot(folder: Path, source: Source) -> Messages:
     FormatError, IntegrityError
         If its archive is damaged.
     """
-    for _ in range(_TRIES - 1):
-        with contextlib.suppress(FileNotFoundError):  # assembled between two looks
-            return _snapshot(folder, source)
-    return _snapshot(folder, source)
+    return until_settled(lambda: _snapshot(folder, source))
 
 
 def _snapshot(folder: Path, source: Source) -> Messages:
@@ -43,6 +43,7 @@ def _snapshot(folder: Path, source: Source) -> Messages:
         archived = open_archive(archive_path(folder, source))
         if archived.known != collected.taken[source]:
             raise FileNotFoundError(f"{folder} was assembled meanwhile")
+    warn_of_problems(folder, collected)
     runs = [run for run in collected.runs if run.survey.has(number)]
     if not runs:
         if archived is None:

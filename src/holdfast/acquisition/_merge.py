@@ -159,11 +159,11 @@ def _spans(runs: Sequence[Run], budget: int) -> Iterator[Span]:
     costs = np.add.reduceat(weights[order], firsts)
     low, filled = 0, 0.0
     for time, cost in zip(times.tolist(), costs.tolist(), strict=True):
-        if filled and filled + cost > budget and time > low:
+        if filled + cost > budget and time > low:  # so many at one time are a span of their own
             yield low, time - 1
             low, filled = time, 0.0
         filled += cost
-        if cost > budget and time < LAST:  # so many at one time are a span of their own
+        if cost > budget and time < LAST:
             yield low, time
             low, filled = time + 1, 0.0
     yield low, LAST

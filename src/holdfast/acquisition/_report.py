@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from holdfast.acquisition._archive import archive_path, open_archive
-from holdfast.acquisition._collect import collect
+from holdfast.acquisition._collect import collect, until_settled, warn_of_problems
 from holdfast.acquisition._gather import U64, Part, grouped
 from holdfast.acquisition._making import Tally
 from holdfast.acquisition._onset import ONSET_BYTES, recordings
@@ -81,7 +81,12 @@ def report(folder: Path) -> list[SourceReport]:
     FormatError, IntegrityError
         If an archive is damaged.
     """
+    return until_settled(lambda: _report(folder))
+
+
+def _report(folder: Path) -> list[SourceReport]:
     collected = collect(folder)
+    warn_of_problems(folder, collected)
     new = _new(collected.runs)
     names = collected.sources.names
     known: set[Source] = {names[number] for number in new} | set(collected.taken)
@@ -89,7 +94,7 @@ def report(folder: Path) -> list[SourceReport]:
     for source in sorted(known, key=lambda name: (isinstance(name, str), name)):
         held, done = new.get(collected.sources.number(source), {}), dict[int, _Recording]()
         if source in collected.taken:  # opened one by one: there may be more than files may be open
-            for number, archived in _archived(folder, source):
+            for number, archived in _archived(folder, source, collected.taken[source]):
                 more = held.pop(number, None)
                 done[number] = archived if more is None else archived.with_new(more)
         done |= {number: recording.without_onset() for number, recording in held.items()}
@@ -132,8 +137,12 @@ def _find_onsets(run: Run, part: Part, onsets: dict[int, int | None]) -> None:
             onsets[number] = int.from_bytes(content, "little") if is_onset else None
 
 
-def _archived(folder: Path, source: Source) -> Iterator[tuple[int, _Recording]]:
+def _archived(
+    folder: Path, source: Source, taken: dict[int, int]
+) -> Iterator[tuple[int, _Recording]]:
     messages = open_archive(archive_path(folder, source))
+    if messages.known != taken:
+        raise FileNotFoundError(f"{folder} was assembled meanwhile")
     numbers = messages.recordings[:, 0].tolist()
     for number, part in zip(numbers, recordings(messages, None), strict=True):
         messages.check_columns(part.first, part.stop)

@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from holdfast.acquisition._format import DEFINE, END_MASK, FIRST_NAMED, SHIFT
 from holdfast.acquisition._gather import I64, U64, Part, in_order
+from holdfast.acquisition._input import source_number
 from holdfast.acquisition._stored import StoredBlock
+from holdfast.errors import FormatError
 
 SAMPLES = 64
 """Times that a run gives to find out where to divide all messages."""
@@ -240,11 +242,24 @@ def _slots(block: StoredBlock, words: U64, sources: Sources) -> _Slots:
     table: dict[int, int] = {}
     for row in np.flatnonzero(slots == DEFINE):
         start = int(words[row - 1]) & END_MASK if row else 0
-        line = json.loads(block.payload(start, int(words[row]) & END_MASK).tobytes())
-        table[line["slot"]] = sources.number(line["name"])
+        slot, name = _defined(block.payload(start, int(words[row]) & END_MASK).tobytes())
+        table[slot] = sources.number(name)
     numbered = np.bincount(slots[slots < FIRST_NAMED])
     for slot in np.flatnonzero(numbered).tolist():
         table[slot] = sources.number(slot)
     table = table or {-1: -1}
     ordered = sorted(table)
     return _Slots(np.array(ordered), np.array([table[slot] for slot in ordered]))
+
+
+def _defined(content: bytes) -> tuple[int, str]:
+    """Return a slot, and the name of its source, as a message of the block tells them."""
+    try:
+        line = json.loads(content)
+        slot, name = line["slot"], line["name"]
+        sound = isinstance(name, str) and source_number(name) is None and slot >= FIRST_NAMED
+    except (ValueError, KeyError, TypeError):  # of a name that leads out of the folder, too
+        sound = False
+    if not sound:
+        raise FormatError("the name of a source in it is damaged")
+    return slot, name

@@ -1,5 +1,6 @@
 """`StoredBlock`: a block as anybody but its producer sees it, by ``pread``, never mapped."""
 
+import errno
 import os
 import struct
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ READING = (
     | getattr(os, "O_NONBLOCK", 0)  # a named pipe in the folder must not make a reader wait
     | getattr(os, "O_BINARY", 0)
 )
+_UNREADABLE = frozenset(
+    [errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ESPIPE, errno.ENXIO, errno.EIO]
+)
+"""Errors that one file has, whatever the others are: links, folders and pipes give them, too."""
+
 _PIECE = 1 << 16
 _COUNTS = struct.Struct("<QQQQ")
 
@@ -234,6 +240,13 @@ class BlockDigest:
         parts = (self._times, self._words, self._payload)
         packed = _COUNTS.pack(self.count, *(part.intdigest() for part in parts))
         return xxhash.xxh3_64_intdigest(packed) or 1
+
+
+def why_unreadable(error: OSError) -> str:
+    """Return why one file cannot be read while others can; any other error is raised again."""
+    if error.errno not in _UNREADABLE:
+        raise error
+    return f"it cannot be read ({error.strerror})"
 
 
 def producer_folders(folder: Path) -> list[Path]:

@@ -110,7 +110,9 @@ class Supply:
         with self._lock:
             if self._home is None:
                 make_folder(self._folder, _DURABILITY)
-                home = self._folder / f"{PRODUCER}{os.urandom(8).hex()}"
+                # By time: what a thread puts after a restart follows what it has put before.
+                name = f"{PRODUCER}{time.time_ns():016x}-{os.urandom(4).hex()}"
+                home = self._folder / name
                 self._locks.append(WriterLock(home))
                 self._home = home
             return self._home

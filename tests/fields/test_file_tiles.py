@@ -45,6 +45,29 @@ def test_tiles_are_in_the_file_and_stay_when_it_is_continued_without_saying_so()
     assert (read[29] == fields[29]).all()
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        (0, slice(None), [0, 3]),
+        (slice(None), 1, slice(None), [0, 2, 2]),
+        (slice(None, None, 2), [0, 1], slice(1, 3), 2),
+        (slice(1, 4), [1, 0], [2, 2], slice(0, 2)),
+        (3, [0, 1], slice(None), np.array([True, False, True, False, False])),
+        (slice(None), 0, None, [0, 1]),
+        (-1, ..., [1, 2]),
+        ([4, 0], slice(None), 1),
+    ],
+)
+def test_arrays_in_an_index_put_their_axis_where_numpy_puts_it(index: Any) -> None:
+    fields = np.random.default_rng(1).random((7, 2, 4, 5))
+    with FileStorage("x.h5", chunk_shape=3, chunks=2) as storage:
+        for n, field in enumerate(fields):
+            storage.append(field, n)
+        found = storage.data[index]
+    assert found.shape == fields[index].shape
+    assert (found == fields[index]).all()
+
+
 def test_a_file_that_replaces_another_has_tiles_too() -> None:
     for _ in range(2):
         with FileStorage("x.h5", chunk_shape=(4, 4)) as storage:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from holdfast.errors import FormatError
-from holdfast.hdf5 import AppendFile, AppendReader
+from holdfast.hdf5 import AppendFile, AppendReader, RowType
 
 ROWS = np.arange(60.0).reshape(20, 3)
 
@@ -126,6 +126,38 @@ def test_links_and_data_in_other_files_are_not_followed() -> None:
         file.append("real", 2.0)
     assert Path("secret.h5").read_bytes() == before
     assert AppendReader("x.h5").read("real", 0, 2).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("rows_a_chunk", [1, 2, 5])
+@pytest.mark.parametrize("tile", [None, (7,)])
+def test_chunks_that_a_filter_was_left_out_for_are_read_alone_and_together(
+    rows_a_chunk: int, tile: Any
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (11, 20), np.uint8)
+    with AppendFile("x.h5") as file:
+        kind = RowType(noise.dtype, (20,))
+        file.stream("x", kind, compression="lzf", chunk_rows=rows_a_chunk, tile=tile)
+        file.extend("x", noise)
+    with h5py.File("x.h5") as plain:
+        assert plain["x"].id.get_chunk_info(0).filter_mask
+    reader = AppendReader("x.h5")
+    for start in range(11):
+        assert (reader.read("x", start, start + 1) == noise[start]).all()
+    assert (reader.read("x", 0, 11) == noise).all()
+    assert (reader.read_box("x", 9, 10, ((19, 20),)) == noise[9, 19]).all()
+
+
+def test_attributes_whose_names_are_no_utf8_hide_nothing() -> None:
+    with h5py.File("x.h5", "w") as plain:
+        plain.create_dataset("x", data=ROWS)
+        for item in (plain, plain["x"]):
+            space = h5py.h5s.create(h5py.h5s.SCALAR)
+            h5py.h5a.create(item.id, b"gr\xf6sse", h5py.h5t.NATIVE_INT32, space)
+            item.attrs["units"] = "J"
+    reader = AppendReader("x.h5")
+    for name in ("", "x"):
+        assert reader.attributes(name)["units"] == "J"
+        assert len(reader.attributes(name)) == 2
 
 
 def made_by_hdf5(item: Any, shape: tuple[int, ...] = (), *, filters: str = "") -> None:

@@ -1,7 +1,7 @@
 """`StoredData`: the values of all fields of a storage as one array, read when it is sliced."""
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,9 +39,14 @@ class StoredData:
     def __getitem__(self, index: Any) -> Any:
         first, *rest = self._without_ellipsis(index if isinstance(index, tuple) else (index,))
         if isinstance(first, slice):
-            return self._storage.read_values(range(len(self))[first], tuple(rest))
+            rows = range(len(self))[first]
+            if _are_apart(rest):  # NumPy puts their axis before that of the rows
+                return self._storage.read_values(rows)[(slice(None), *rest)]
+            return self._storage.read_values(rows, tuple(rest))
         if _is_row(first):
             row = row_of(first, len(self), self._storage)
+            if _are_apart([first, *rest]):
+                return self._storage.read_values(range(row, row + 1))[(0, *rest)]
             return self._storage.read_values(range(row, row + 1), tuple(rest))[0]
         if _are_rows(first) and all(isinstance(item, slice) or _is_row(item) for item in rest):
             rows = np.arange(len(self))[first]
@@ -87,6 +92,14 @@ def row_of(index: Any, length: int, what: object) -> int:
     if not 0 <= row < length:
         raise IndexError(f"{what!r} has {length} fields, none with number {index}")
     return row
+
+
+def _are_apart(index: Sequence[Any]) -> bool:
+    """Whether an index has arrays, and slices between these and other arrays or numbers."""
+    basic = [item is None or item is Ellipsis or isinstance(item, slice) for item in index]
+    if all(plain or _is_row(item) for plain, item in zip(basic, index, strict=True)):
+        return False
+    return any(basic[basic.index(False) : len(basic) - basic[::-1].index(False)])
 
 
 def _is_row(index: Any) -> bool:

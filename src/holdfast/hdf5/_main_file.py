@@ -226,8 +226,9 @@ class MainIndex:
                     content = bytearray(size)
                     self._fill(memoryview(content), address)
                     raw.write_direct_chunk(((number - first) * step, *beyond), content, mask)
-            rows = h5py.Dataset(raw)
-            rows.read_direct(out, np.s_[start - first * step : stop - first * step])
+            # Opened anew: HDF5 takes it that a chunk just written so had all filters.
+            del raw
+            memory["rows"].read_direct(out, np.s_[start - first * step : stop - first * step])
 
     def _read_by_hdf5(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         with self.opened() as content:
@@ -301,19 +302,27 @@ def read_main(path: Path, *, redo: Path | None = None) -> MainIndex:
 
 
 def _collect(index: MainIndex, content: h5py.File) -> None:
-    index.attributes[""] = dict(content.attrs)
+    index.attributes[""] = _attributes(content)
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset):
             index.datasets[name] = _index_of(item)
         elif isinstance(item, h5py.Group):
-            index.attributes[name] = dict(item.attrs)
+            index.attributes[name] = _attributes(item)
 
     content.visititems(visit)  # hard links only: external and soft links are not followed
 
 
+def _attributes(item: Any) -> dict[str, Any]:
+    """Return attributes by name; a name in another encoding than UTF-8 is shown as Python can."""
+    return {
+        name if isinstance(name, str) else name.decode(errors="surrogateescape"): value
+        for name, value in item.attrs.items()
+    }
+
+
 def _index_of(dataset: Any) -> DatasetIndex:
-    kind, attributes = kind_of(dataset), dict(dataset.attrs)
+    kind, attributes = kind_of(dataset), _attributes(dataset)
     if dataset.shape is None:
         return DatasetIndex(kind, 0, attributes)
     index = DatasetIndex(kind, dataset.shape[0] if dataset.shape else 1, attributes)

@@ -29,6 +29,7 @@ from holdfast import (
 )
 from holdfast._filesystem import FileSystem
 from holdfast.acquisition import _archived, _entries, _merge, report
+from holdfast.acquisition._alive import producer_lives
 from holdfast.acquisition._gather import Part
 from holdfast.acquisition._runs import survey_of
 from holdfast.acquisition._spill import KeptRun
@@ -483,6 +484,32 @@ def test_what_cannot_be_read_is_named_and_all_others_are_assembled(kind: str) ->
     block.write_bytes(content)
     assemble_log_archives(log_of())
     assert pairs(log_of(), 1) == [(1, b"lost from sight")]
+
+
+def test_a_producers_folder_that_may_not_be_read_is_named_and_all_others_are_assembled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    DataLogger("out", "rig").put(1, 1, b"of another user")
+    (foreign,) = log_of().glob("producer-*")
+    DataLogger("out", "rig").put(77, 1, b"sound")
+    # Whoever may do anything is refused nothing, and tests may be run so.
+    with monkeypatch.context() as patch:
+        for module in ("_found", "_assemble", "_notice"):
+            patch.setattr(f"holdfast.acquisition.{module}.producer_lives", refusing(foreign))
+        with pytest.raises(IntegrityError, match=f"{foreign.name}: .*Permission denied"):
+            assemble_log_archives(log_of())
+    assert pairs(log_of(), 77) == [(1, b"sound")]
+    assemble_log_archives(log_of())
+    assert pairs(log_of(), 1) == [(1, b"of another user")]
+
+
+def refusing(foreign: Path) -> Any:
+    def lives(producer: Path) -> bool:
+        if producer.name == foreign.name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(producer))
+        return producer_lives(producer)
+
+    return lives
 
 
 def test_a_producers_folder_that_is_a_link_is_named_and_what_it_leads_to_stays() -> None:

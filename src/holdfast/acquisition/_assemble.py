@@ -274,11 +274,13 @@ def _remove(folder: Path, collected: Collected) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(entry)
     for producer in producer_folders(folder):
-        if not producer.is_symlink() and not producer_lives(producer):
-            remove_if_empty(producer)
+        with contextlib.suppress(PermissionError):  # it was told of as it could not be read
+            if not producer.is_symlink() and not producer_lives(producer):
+                remove_if_empty(producer)
     if not writer_lives(folder / LOGGER):  # left by one that was killed
         shutil.rmtree(folder / LOGGER, ignore_errors=True)
-    remove_notices(folder)
+    with contextlib.suppress(PermissionError):  # as above: nobody can tell whether that one lives
+        remove_notices(folder)
 
 
 def _sync_removals(folder: Path) -> None:

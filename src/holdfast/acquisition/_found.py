@@ -51,11 +51,18 @@ def blocks_in(folder: Path) -> Iterator[Found]:
         if producer.is_symlink():  # what it leads to belongs to somebody else
             yield _unreadable(producer, "it is a symbolic link")
             continue
-        dead = not producer_lives(producer)
-        seen = {path: _looked_at(path, dead=dead) for path in block_paths(producer)}
-        if not dead:
-            seen = _closed(producer, seen)
-        yield from sorted(seen.values(), key=lambda found: (found.lane, found.order))
+        try:
+            yield from _blocks_of(producer)
+        except OSError as error:
+            yield _unreadable(producer, why_unreadable(error))
+
+
+def _blocks_of(producer: Path) -> list[Found]:
+    dead = not producer_lives(producer)
+    seen = {path: _looked_at(path, dead=dead) for path in block_paths(producer)}
+    if not dead:
+        seen = _closed(producer, seen)
+    return sorted(seen.values(), key=lambda found: (found.lane, found.order))
 
 
 def _closed(producer: Path, seen: dict[Path, Found]) -> dict[Path, Found]:

@@ -13,6 +13,7 @@ from helpers import HANG, wait_until
 from holdfast import DataLogger, LogArchiveReader, assemble_log_archives
 from holdfast.acquisition import _ahead, _block, _service
 from holdfast.acquisition._block import Block
+from holdfast.acquisition._stored import StoredBlock, block_paths, producer_folders
 from holdfast.testing.faults import Faults, injected
 
 
@@ -166,3 +167,16 @@ def unsynced(folder: Path) -> int:
             if not any(os.pread(file.fileno(), 8, 264)):
                 total += path.stat().st_size
     return total
+
+
+def test_a_block_that_cannot_be_read_is_told_and_others_are_sealed() -> None:
+    logger = DataLogger("out", "rig")
+    logger.put(1, 1, b"kept")
+    (producer,) = producer_folders(logger.output_directory)
+    (block,) = block_paths(producer)
+    block.with_name("000" + block.name).symlink_to(producer / block.name)  # it comes first
+    with pytest.raises(OSError, match=r"[Ll]inks"):
+        _service.Service(logger.output_directory).round(sync=True)
+    stored = StoredBlock(block)
+    assert max(stored.states().marks)[0] == 1
+    stored.close()

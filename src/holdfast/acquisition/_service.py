@@ -48,15 +48,20 @@ class Service:
         Raises
         ------
         OSError
-            If the disk fails; the next round tries again.
+            The first that a block met, after all others had their turn; the next round tries again.
         """
         present = set()
+        problems: list[OSError] = []
         for producer in producer_folders(self._folder):
             dead = not writer_lives(producer)
             for path in block_paths(producer):
                 present.add(path)
-                with contextlib.suppress(FileNotFoundError):  # assembled meanwhile
+                try:
                     self._look_after(path, dead=dead, sync=sync)
+                except FileNotFoundError:
+                    pass  # assembled meanwhile
+                except OSError as error:
+                    problems.append(error)
             if sync:
                 with contextlib.suppress(FileNotFoundError):
                     fsync_path(producer)
@@ -65,6 +70,8 @@ class Service:
         if sync:
             fsync_path(self._folder)
         self._known = {path: watched for path, watched in self._known.items() if path in present}
+        if problems:
+            raise problems[0]
 
     def _look_after(self, path: Path, *, dead: bool, sync: bool) -> None:
         watched = self._known.get(path)

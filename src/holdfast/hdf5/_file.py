@@ -250,7 +250,6 @@ class AppendFile:
             If the disk is full.
         """
         self._check()
-        self._engine.wait_for_room()
         with self._mutex:
             self._names.check_owner(name)
             self._note(attribute_event(name, key, value))

@@ -113,7 +113,8 @@ def in_turn(*ways: Callable[[], Timing]) -> list[Timing]:
 
 
 def show(name: str, timing: Timing, *limits: Timing) -> None:
-    ratio = "".join(f"{timing.median / limit.median:7.1f}x" for limit in limits[:1])
+    # A list append may take less than the clock can tell.
+    ratio = "".join(f"{timing.median / limit.median:7.1f}x" for limit in limits[:1] if limit.median)
     total = "".join(f"{timing.sustained / limit.sustained:7.1f}x" for limit in limits)
     print(
         f"  {name:<30}{timing.median / 1e3:10.3f}{ratio:>8}{timing.p999 / 1e3:11.2f}"

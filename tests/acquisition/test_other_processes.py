@@ -16,7 +16,7 @@ import pytest
 from helpers import HANG, end, python, start, wait_until
 from holdfast import DataLogger, LogArchiveReader, LogPackage, StateError, assemble_log_archives
 from holdfast.acquisition import Producer, _watchdog, sources_in
-from holdfast.acquisition._notice import Notice
+from holdfast.acquisition._notice import Notice, remove_notices
 from holdfast.journal import writer_lives
 
 BREAKABLE_DISK = """
@@ -136,19 +136,56 @@ def test_a_logger_that_is_started_again_takes_puts_of_other_processes_again() ->
         logger.stop()
 
 
-def test_a_process_that_puts_first_after_stop_is_refused_also_after_assembly() -> None:
+PUT_FIRST = """
+    import pickle, sys
+    pickle.loads(bytes.fromhex(sys.argv[1])).put(1, 0, b"late")
+    """
+
+
+def test_a_process_that_puts_first_after_stop_is_refused() -> None:
+    logger = DataLogger("out", "rig")
+    handle = pickle.dumps(logger.producer)
+    logger.start()
+    logger.stop()
+    assert "StateError" in python(PUT_FIRST, handle.hex()).stderr
+    assert count(logger) == 0
+
+
+def test_after_stop_and_assembly_no_notice_is_left_and_what_comes_late_is_kept() -> None:
     logger = DataLogger("out", "rig")
     logger.put(2, 0, b"own")
     handle = pickle.dumps(logger.producer)
     logger.start()
     logger.stop()
     assemble_log_archives(logger.output_directory)
-    program = """
-        import pickle, sys
-        pickle.loads(bytes.fromhex(sys.argv[1])).put(1, 0, b"late")
-        """
-    assert "StateError" in python(program, handle.hex()).stderr
-    assert count(logger) == 0
+    assert os.listdir(logger.output_directory) == ["2_log.npz"]
+    assert python(PUT_FIRST, handle.hex()).stderr == ""
+    assert count(logger) == 1
+    logger.start()
+    assert list(logger.output_directory.glob("recording-*"))
+    logger.stop()
+
+
+def test_a_notice_by_which_its_owner_goes_on_survives_an_assembly_that_saw_it_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logger = DataLogger("out", "rig")
+    pickle.dumps(logger.producer)
+    logger.start()
+    logger.stop()
+    rename = os.rename
+
+    def started_meanwhile(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "rename", rename)
+        logger.start()
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", started_meanwhile)
+    remove_notices(logger.output_directory)
+    told = logger.producer.notice.read()
+    logger.stop()
+    assert told
+    assert not told.stopped
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

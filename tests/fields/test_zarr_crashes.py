@@ -132,6 +132,8 @@ def test_a_disk_that_fails_at_any_call_loses_nothing_and_the_same_object_goes_on
         shutil.rmtree(folder)
 
 
+# An interrupt between the opening of a file and its being noted leaves it to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_at_the_keyboard_within_an_append_loses_nothing() -> None:
     chance = random.Random(9)  # noqa: S311 - a test to be repeated
     for turn in range(5):

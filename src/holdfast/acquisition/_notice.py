@@ -121,6 +121,8 @@ class Notice:
             return
         try:
             os.write(descriptor, content)
+            if not os.path.samestat(os.stat(self._path), os.fstat(descriptor)):
+                raise FileNotFoundError(self._path)  # another one's, put there since
         finally:
             os.close(descriptor)
 
@@ -178,18 +180,30 @@ def _told(found: dict[str, Any]) -> Told:
 
 
 def remove_notices(folder: Path) -> None:
-    """Delete the notices of recordings whose owner is gone, if no producer lives to read them."""
+    """Delete notices of recordings that ended, if no producer lives to read them."""
     if any(producer_lives(producer) for producer in producer_folders(folder)):
         return
     for name in os.listdir(folder):
-        if name.startswith((NOTICE, TEMPORARY_PREFIX)) and not _is_owned(folder / name):
-            (folder / name).unlink(missing_ok=True)
+        if name.startswith((NOTICE, TEMPORARY_PREFIX)) and not _is_needed(folder / name):
+            _remove(folder / name)
 
 
-def _is_owned(path: Path) -> bool:
+def _remove(path: Path) -> None:
+    """Delete a notice, but not one by which its owner tells just now that it goes on."""
+    aside = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, aside)
+        if _is_needed(aside):
+            with contextlib.suppress(FileExistsError):  # the owner has missed it, too
+                os.link(aside, path)
+        aside.unlink()
+
+
+def _is_needed(path: Path) -> bool:
+    """Whether the recording goes on: it was not stopped, and its owner lives."""
     for _ in range(_TRIES):  # a page that is being written cannot be read for a moment
         found = _read(path)
         if found is not None:
             owner = Identity.from_dict(found["owner"])
-            return owner is not None and is_alive(owner) is True
+            return not found["stopped"] and owner is not None and is_alive(owner) is True
     return False

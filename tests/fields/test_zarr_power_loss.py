@@ -246,7 +246,7 @@ def test_after_a_power_loss_every_synced_field_is_there_and_the_store_opens(
 ) -> None:
     chance = random.Random(6)  # noqa: S311 - a test to be repeated
     large = request.config.getoption("--campaign", default=False)
-    assert lose_power(ram, chance, 20 if large else 0.25, quick) > 50
+    assert lose_power(ram, chance, 20 if large else 0.12, quick) > 25
 
 
 @pytest.mark.timeout(14_400)

@@ -45,7 +45,7 @@ def killer() -> Iterator["subprocess.Popen[str]"]:
 def test_whoever_is_killed_every_message_put_is_in_the_archives_once_and_in_order(
     killer: "subprocess.Popen[str]", request: pytest.FixtureRequest
 ) -> None:
-    least = 4000 if request.config.getoption("--campaign", default=False) else 120
+    least = 4000 if request.config.getoption("--campaign", default=False) else 240
     chance = random.Random(6)  # noqa: S311 - a test to be repeated
     kills = rounds = put = 0
     accepted: dict[int, int] = {}

@@ -2,7 +2,6 @@
 
 import math
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,6 @@ from holdfast.errors import InvalidInputError
 from holdfast.query import parse, predicate
 from holdfast.store._index import Index
 from store_runs import begin, finish
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    folder = tmp_path / "store"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def index(store: Path) -> Iterator[Index]:
-    made = Index(store)
-    yield made
-    made.close()
 
 
 def names(index: Index, where: str | None = None, /, **filters: Any) -> list[Any]:

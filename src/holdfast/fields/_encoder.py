@@ -70,29 +70,11 @@ class Encoder:
         self._written = _Written.asked()
         # It knows all about its input, and is not to read dozens of frames to find out.
         at_once = ["-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0"]
-        given = [
-            *at_once,
-            "-f",
-            "rawvideo",
-            "-pix_fmt",
-            pixels,
-            "-s",
-            f"{size[0]}x{size[1]}",
-            "-r",
-            f"{fps}",
-        ]
+        form = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{size[0]}x{size[1]}"]
+        given = ["-y", "-xerror", *at_once, *form, "-r", f"{fps}", "-i", "pipe:0"]
         try:
             self._process = started(
-                [
-                    "-y",
-                    "-xerror",
-                    *given,
-                    "-i",
-                    "pipe:0",
-                    *arguments,
-                    *self._written.asking,
-                    str(path),
-                ],
+                [*given, *arguments, *self._written.asking, str(path)],
                 self._said,
                 stdin=subprocess.PIPE,
                 pass_fds=self._written.passed,

@@ -20,14 +20,7 @@ from holdfast.hdf5._room import Room
 from holdfast.hdf5._session import FRESH
 from holdfast.hdf5._stream import StreamWriter
 from holdfast.hdf5._thread import Hdf5Thread
-from holdfast.journal import (
-    Block,
-    JournalWriter,
-    WriterLock,
-    is_held,
-    journal_folder,
-    remove_empty,
-)
+from holdfast.journal import Block, JournalWriter, WriterLock, is_held, journal_folder, remove_empty
 
 T = TypeVar("T")
 
